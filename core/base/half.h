@@ -1,0 +1,26 @@
+// Conversions of the 16-bit float formats, exact one way and round-to-nearest-even the other.
+#pragma once
+#include <bit>
+
+#include "core/base/dtype.h"
+
+namespace hinoki {
+
+inline float to_float(float x) { return x; }
+inline float to_float(bf16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
+
+inline float to_float(f16 x) {
+  const uint32_t sign = uint32_t(x.bits & 0x8000) << 16, exponent = (x.bits >> 10) & 31, mantissa = x.bits & 1023;
+  // A subnormal half is mantissa * 2^-24, which f32 holds exactly.
+  const float small = std::bit_cast<float>(std::bit_cast<uint32_t>(float(mantissa) * 0x1p-24f) | sign);
+  const uint32_t wide = exponent == 31 ? 0x7f800000u | mantissa << 13 : (exponent + 112) << 23 | mantissa << 13;
+  return exponent == 0 ? small : std::bit_cast<float>(wide | sign);
+}
+
+inline bf16 to_bf16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {uint16_t(bits >> 16 | 64)};  // NaN stays NaN
+  return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+}  // namespace hinoki

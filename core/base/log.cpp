@@ -1,0 +1,34 @@
+#include "core/base/log.h"
+
+#include <cstdio>
+#include <fstream>
+#include <mutex>
+
+namespace hinoki {
+namespace {
+
+std::mutex mutex;
+bool quiet = false;
+std::ofstream copy;
+
+}  // namespace
+
+void write_log(const char* level, const std::string& line) {
+  const std::lock_guard lock(mutex);
+  if (copy.is_open()) copy << level << line << std::endl;
+  if (!quiet || *level) std::fprintf(stderr, "%s%s\n", level, line.c_str());
+}
+
+void set_quiet(bool value) {
+  const std::lock_guard lock(mutex);
+  quiet = value;
+}
+
+void copy_log_to(const std::string& path) {
+  const std::lock_guard lock(mutex);
+  copy.close();
+  copy.clear();
+  if (!path.empty()) copy.open(path, std::ios::app);
+}
+
+}  // namespace hinoki

@@ -1,0 +1,19 @@
+// One line to stderr at a time. Warnings stay visible when information is switched off.
+#pragma once
+#include <string>
+
+#include "core/base/check.h"
+
+namespace hinoki {
+
+void write_log(const char* level, const std::string& line);
+void set_quiet(bool quiet);
+// Every line also goes to `path` (appended); an empty path ends that.
+void copy_log_to(const std::string& path);
+
+template <class... Parts>
+void inform(const Parts&... parts) { write_log("", say(parts...)); }
+template <class... Parts>
+void warn(const Parts&... parts) { write_log("warning: ", say(parts...)); }
+
+}  // namespace hinoki
