@@ -17,7 +17,7 @@ class Kernel {
   constexpr explicit Kernel(const char* name) : name_(name) {}  // constexpr: slots exist before any file fills them
 
   bool provide(Target t, Function f) { return (slots_[static_cast<int>(t)] = f), true; }  // a CPU kernel
-  bool provide(Device, Function f) { return (slots_[kTargets] = f), true; }              // a CUDA kernel
+  bool provide(Device, Function f) { return (slots_[kTargets] = f), true; }               // a CUDA kernel
 
   void run(Device d, Stream s, const Args& args) const {
     const Function f = d == Device::cpu ? slots_[static_cast<int>(active_target())] : slots_[kTargets];

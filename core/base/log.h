@@ -12,8 +12,12 @@ void set_quiet(bool quiet);
 void copy_log_to(const std::string& path);
 
 template <class... Parts>
-void inform(const Parts&... parts) { write_log("", say(parts...)); }
+void inform(const Parts&... parts) {
+  write_log("", say(parts...));
+}
 template <class... Parts>
-void warn(const Parts&... parts) { write_log("warning: ", say(parts...)); }
+void warn(const Parts&... parts) {
+  write_log("warning: ", say(parts...));
+}
 
 }  // namespace hinoki

@@ -41,14 +41,14 @@ class UsePool {
 
 template <class Body>
 void parallel(int64_t tasks, Body&& body) {
-  pool().run(tasks, [](void* b, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(b))(i); }, &body);
+  pool().run(
+      tasks, [](void* b, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(b))(i); }, &body);
 }
 
 // body(begin, end) for consecutive blocks of `block` items; the last one may be short.
 template <class Body>
 void parallel_blocks(int64_t items, int64_t block, Body&& body) {
-  parallel((items + block - 1) / block,
-           [&](int64_t i) { body(i * block, std::min(items, (i + 1) * block)); });
+  parallel((items + block - 1) / block, [&](int64_t i) { body(i * block, std::min(items, (i + 1) * block)); });
 }
 
 }  // namespace hinoki

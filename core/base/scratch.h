@@ -11,7 +11,9 @@ constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
 void* scratch_bytes(int slot, size_t bytes);
 
 template <class T>
-T* scratch(int slot, size_t count) { return static_cast<T*>(scratch_bytes(slot, count * sizeof(T))); }
+T* scratch(int slot, size_t count) {
+  return static_cast<T*>(scratch_bytes(slot, count * sizeof(T)));
+}
 
 // Held by all threads now.
 size_t scratch_total();

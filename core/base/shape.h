@@ -31,9 +31,7 @@ class Shape {
   // Strides, in elements, of a row-major array of this shape.
   Shape strides() const;
 
-  friend bool operator==(const Shape& a, const Shape& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end());
-  }
+  friend bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
   friend std::ostream& operator<<(std::ostream& out, const Shape& s);
 
  private:

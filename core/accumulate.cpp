@@ -1,0 +1,55 @@
+#include "core/accumulate.h"
+
+#include <cstring>
+#include <utility>
+
+namespace hinoki {
+namespace {
+
+// out = a + b, element by element; out may be a.
+void add_into(const Tensor& out, const Tensor& a, const Tensor& b) {
+  visit_float(a.dtype(), [&]<class T>() {
+    T* o = out.as<T>();
+    const T *x = a.as<T>(), *y = b.as<T>();
+    for (int64_t i = 0, n = a.numel(); i < n; ++i) o[i] = x[i] + y[i];
+  });
+}
+
+void require_same(const Tensor& a, const Tensor& b) {
+  require(a.shape() == b.shape() && a.dtype() == b.dtype(), "gradients of one tensor differ: ", a.dtype(), a.shape(),
+          " and ", b.dtype(), b.shape());
+  require(a.contiguous() && b.contiguous(), "a gradient of shape ", a.shape(), " is not contiguous");
+}
+
+}  // namespace
+
+void accumulate(Tensor& sum, Tensor grad) {
+  if (!sum.defined()) {
+    sum = std::move(grad);
+    return;
+  }
+  require_same(sum, grad);
+  if (sum.storage().use_count() == 1) return add_into(sum, sum, grad);
+  const Tensor fresh = grad.storage().use_count() == 1 ? grad : empty_like(sum);
+  add_into(fresh, sum, grad);
+  sum = fresh;
+}
+
+void accumulate(Leaf& leaf, Tensor grad) {
+  const bool fresh = std::exchange(leaf.fresh, false);
+  if (!leaf.grad.defined()) {
+    leaf.grad = grad;
+    if (grad.storage().use_count() > 2) {  // somebody else holds it: a leaf's gradient is its own
+      leaf.grad = empty_like(grad);
+      std::memcpy(leaf.grad.data(), grad.data(), size_t(grad.numel()) * size_of(grad.dtype()));
+    }
+    return;
+  }
+  require_same(leaf.grad, grad);
+  if (fresh)
+    std::memcpy(leaf.grad.data(), grad.data(), size_t(grad.numel()) * size_of(grad.dtype()));
+  else
+    add_into(leaf.grad, leaf.grad, grad);
+}
+
+}  // namespace hinoki

@@ -1,0 +1,92 @@
+// The menu: every differentiable operation. Shapes in brackets; dtype f32 or f64 unless said; weights of `linear` and
+// `embedding` may be stored as bf16 or f16 where no gradient is wanted. A shape that does not fit is an Error that
+// names the op and both shapes.
+#pragma once
+#include "core/autograd.h"
+#include "core/base/philox.h"
+
+namespace hinoki {
+
+// Views where possible.
+Tensor reshape(const Tensor& x, const Shape& shape);                  // of a contiguous tensor
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  // a view
+Tensor transpose(const Tensor& x, int axis_a, int axis_b);            // a view
+Tensor contiguous(const Tensor& x);                                   // a copy if need be
+
+Tensor add(const Tensor& a, const Tensor& b);  // a + b, equal shapes
+Tensor mul(const Tensor& a, const Tensor& b);  // a * b, equal shapes
+Tensor scale(const Tensor& x, double factor);  // factor * x
+Tensor sum(const Tensor& x);                   // [] of all elements, in a fixed order
+Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradient
+
+// The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
+enum class Gelu { erf, tanh };
+Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form);  // gelu(x + bias); bias [last axis] or undefined
+
+// y = x W^T + b for x [..., in], W [out, in]; with in_out, W is stored [in, out] (GPT-2's Conv1D).
+enum class WeightLayout { out_in, in_out };
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              WeightLayout layout = WeightLayout::out_in);
+
+// (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016). bias may be undefined.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);
+// The residual sum x + d1 (+ d2) and its layer norm, in one pass; d2 may be undefined.
+struct Normed {
+  Tensor sum, normed;
+};
+Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight,
+                           const Tensor& bias, double eps);
+
+// How q, k and v lie in the last axis of a packed projection [batch, time, 3 * heads * dim].
+enum class QkvLayout { per_head, blocks };  // [heads][q k v][dim] (GPT-NeoX)  or  [q k v][heads][dim] (GPT-2)
+
+// Rotary position embedding (Su et al. 2021), by halves: pairs are (i, i + dims / 2).
+struct RotaryTable {
+  Tensor cos, sin;   // [positions, dims / 2]
+  int64_t dims = 0;  // of each head that are rotated
+};
+// angle(p, i) = p / scaling * base^(-2 i / dims), computed in double.
+RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype);
+// Rotates q and k of `qkv` in place and returns it: the memory of the input is used up. Row t of a sequence has
+// position `first_position` + t, or positions[batch, time] (i32) where given.
+Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout layout, int64_t first_position = 0,
+              const Tensor& positions = {});
+
+struct AttentionOptions {
+  int64_t heads = 1;
+  QkvLayout layout = QkvLayout::per_head;
+  double scale = 0;      // of the scores; 0: dim^-0.5
+  Tensor segments = {};  // i32 [batch, time], non-decreasing along time: a token sees its own segment only
+  double dropout = 0;    // of the probabilities
+  RandomKey key = {};
+  int64_t first_row = 0;  // index of batch row 0 in the global batch, for the dropout mask
+};
+// Causal multi-head attention over qkv [batch, time, 3 * heads * dim] -> [batch, time, heads * dim], blockwise with a
+// running maximum (Dao et al. 2022): no time x time array exists.
+Tensor attention(const Tensor& qkv, const AttentionOptions& options);
+
+// Keys and values of the tokens seen so far, [batch, capacity, heads, dim] each.
+struct KeyValueCache {
+  Tensor keys, values;
+  int64_t length = 0;
+};
+// Appends the keys and values of qkv [batch, time, 3 * heads * dim] to the cache and attends from its queries to all of
+// it. The bits of a row are those of `attention` over the whole sequence. No gradient.
+Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const AttentionOptions& options);
+
+// table[ids], ids i32 [...] -> [..., width]; with `positions` [n, width], adds positions[first_position + t] at place t
+// of the last axis of ids. An id outside the table is an Error that names it and its place.
+Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions = {}, int64_t first_position = 0);
+
+// x / (1 - p) where a random bit of (key, element index) keeps it, else 0 (Srivastava et al. 2014); plus `residual` if
+// given. `first_index` is the index of x's first element in the global batch. p = 0 returns x (+ residual).
+Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_index = 0, const Tensor& residual = {});
+
+// Sum over rows of -log softmax(x W^T)[label], [] in f64, for x [rows, width], W [vocab, width], labels i32 [rows];
+// label -100 is ignored. Goes chunk by chunk (256 rows or more): the logits of the whole batch never exist, and
+// gradients are made while the chunk's logits are there, so the backward pass multiplies no matrices.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels);
+// The loss of each row instead (f32 or f64 as x), ignored rows 0. No gradient.
+Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels);
+
+}  // namespace hinoki

@@ -1,0 +1,48 @@
+// Bytes on a device, shared by the tensors that view them and returned to a cache when the last one is gone.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/base/dtype.h"
+
+namespace hinoki {
+
+class Storage {
+ public:
+  // 64-byte aligned, contents undefined.
+  static std::shared_ptr<Storage> allocate(size_t bytes);
+  // Memory that somebody else keeps (a mapped file, say) for as long as `owner` lives.
+  static std::shared_ptr<Storage> wrap(void* data, size_t bytes, std::shared_ptr<const void> owner);
+  Storage(const Storage&) = delete;
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  Device device() const { return Device::cpu; }
+
+  // Raised by whoever writes into a tensor that others may have saved for their backward pass.
+  uint64_t version() const { return version_; }
+  void touch() { ++version_; }
+
+ private:
+  Storage() = default;
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+  uint64_t version_ = 0;
+  std::shared_ptr<const void> owner_;
+};
+
+// What tensors hold now, the most they held since the last reset, and what waits in the cache.
+struct MemoryUse {
+  size_t live = 0, peak = 0, cached = 0;
+};
+MemoryUse memory_use();
+void reset_peak_memory();
+void release_cached_memory();
+
+// Puts a pattern before and after every block allocated from now on and checks it when the block is returned.
+// Tests switch this on and expect the number of broken bands to stay zero.
+void set_guard_bands(bool on);
+int64_t broken_guard_bands();
+
+}  // namespace hinoki

@@ -1,0 +1,73 @@
+#include "core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/autograd.h"
+#include "core/base/half.h"
+
+namespace hinoki {
+
+Tensor::Tensor(std::shared_ptr<Storage> storage, int64_t offset, Shape shape, Shape strides, DType dtype)
+    : storage_(std::move(storage)), offset_(offset), shape_(shape), strides_(strides), dtype_(dtype) {}
+
+double Tensor::item() const {
+  require(numel() == 1, "item: tensor of shape ", shape_, " has not exactly one element");
+  switch (dtype_) {
+    case DType::f32:
+      return *as<float>();
+    case DType::f64:
+      return *as<double>();
+    case DType::bf16:
+      return to_float(*as<bf16>());
+    case DType::i32:
+      return *as<int32_t>();
+    case DType::i64:
+      return double(*as<int64_t>());
+    default:
+      fail("item: not for ", dtype_);
+  }
+}
+
+Tensor Tensor::view(const Shape& shape) const {
+  require(contiguous(), "view: tensor of shape ", shape_, " is not contiguous");
+  require(shape.numel() == numel(), "view: ", shape_, " as ", shape);
+  return {storage_, offset_, shape, shape.strides(), dtype_};
+}
+
+Tensor Tensor::narrow(int axis, int64_t begin, int64_t size) const {
+  require(0 <= begin && 0 <= size && begin + size <= shape_[axis], "narrow: [", begin, ", ", begin + size, ") of axis ",
+          axis, " of ", shape_);
+  Shape shape = shape_;
+  shape[axis] = size;
+  return {storage_, offset_ + begin * strides_[axis], shape, strides_, dtype_};
+}
+
+Tensor Tensor::swap(int axis_a, int axis_b) const {
+  Tensor t = detach();
+  std::swap(t.shape_[axis_a], t.shape_[axis_b]);
+  std::swap(t.strides_[axis_a], t.strides_[axis_b]);
+  return t;
+}
+
+Tensor Tensor::detach() const {
+  Tensor t = *this;
+  t.edge_ = {};
+  return t;
+}
+
+Tensor Tensor::grad() const { return edge_.leaf ? edge_.leaf->grad : Tensor(); }
+
+Tensor empty(const Shape& shape, DType dtype) {
+  return {Storage::allocate(size_t(shape.numel()) * size_of(dtype)), 0, shape, shape.strides(), dtype};
+}
+
+Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype()); }
+
+Tensor zeros(const Shape& shape, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  std::memset(t.data(), 0, t.storage()->bytes());
+  return t;
+}
+
+}  // namespace hinoki
