@@ -115,24 +115,31 @@ struct Guarded {
 }  // namespace
 
 std::shared_ptr<Storage> Storage::allocate(size_t bytes) {
-  auto storage = std::shared_ptr<Storage>(new Storage);
-  const size_t extra = guard_bands ? 2 * kGuard : 0;
-  const Block block = cache().take((bytes + extra + 511) / 512 * 512);
-  storage->bytes_ = bytes;
-  storage->data_ = block.data;
-  if (guard_bands) {
-    storage->data_ = static_cast<char*>(block.data) + kGuard;
-    std::memset(block.data, kPattern, kGuard);
-    std::memset(static_cast<char*>(storage->data_) + bytes, kPattern, kGuard);
-    storage->owner_ = std::make_shared<Guarded>(block, bytes);
-  } else {
-    storage->owner_ = std::shared_ptr<const void>(block.data, [block](const void*) { cache().give_back(block); });
-  }
+  auto storage = reserve();
+  storage->fulfil(bytes);
   return storage;
 }
 
+std::shared_ptr<Storage> Storage::reserve() { return std::shared_ptr<Storage>(new Storage); }
+
+void Storage::fulfil(size_t bytes) {
+  require(data_ == nullptr, "storage is already there");
+  const size_t extra = guard_bands ? 2 * kGuard : 0;
+  const Block block = cache().take((bytes + extra + 511) / 512 * 512);
+  bytes_ = bytes;
+  data_ = block.data;
+  if (guard_bands) {
+    data_ = static_cast<char*>(block.data) + kGuard;
+    std::memset(block.data, kPattern, kGuard);
+    std::memset(static_cast<char*>(data_) + bytes, kPattern, kGuard);
+    owner_ = std::make_shared<Guarded>(block, bytes);
+  } else {
+    owner_ = std::shared_ptr<const void>(block.data, [block](const void*) { cache().give_back(block); });
+  }
+}
+
 std::shared_ptr<Storage> Storage::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner) {
-  auto storage = std::shared_ptr<Storage>(new Storage);
+  auto storage = reserve();
   storage->data_ = data;
   storage->bytes_ = bytes;
   storage->owner_ = std::move(owner);

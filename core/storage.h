@@ -14,6 +14,9 @@ class Storage {
   static std::shared_ptr<Storage> allocate(size_t bytes);
   // Memory that somebody else keeps (a mapped file, say) for as long as `owner` lives.
   static std::shared_ptr<Storage> wrap(void* data, size_t bytes, std::shared_ptr<const void> owner);
+  // Memory to come: tensors may be cut out of it before it is known how large it is.
+  static std::shared_ptr<Storage> reserve();
+  void fulfil(size_t bytes);
   Storage(const Storage&) = delete;
 
   void* data() const { return data_; }

@@ -1,0 +1,48 @@
+// What training, generation and export need of a causal language model, whatever its architecture.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/layers.h"
+
+namespace hinoki {
+
+// How much of a layer the backward pass computes a second time.
+enum class Recompute { none, layer };
+
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+
+  // ids i32 [batch, time] -> the last hidden states after the final norm [batch, time, width]. `segments` (i32, like ids,
+  // or undefined) keeps attention inside documents. With `states`, appends the embedding output, the output of every
+  // layer but the last, and the returned tensor.
+  virtual Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
+                        std::vector<Tensor>* states = nullptr) const = 0;
+  // The same for tokens that follow those in the caches (one for each layer); no gradient.
+  virtual Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const = 0;
+  virtual std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const = 0;
+
+  // The output projection [vocab, width]; the embedding itself if tied.
+  virtual const Tensor& head() const = 0;
+  virtual int64_t max_positions() const = 0;
+
+  // logits [batch, time, vocab] of hidden states.
+  Tensor logits(const Tensor& hidden) const { return linear(hidden, head()); }
+  // Sum of -log p over labels (i32 [batch, time], -100 ignored), [] in f64.
+  Tensor loss(const Tensor& ids, const Tensor& labels, const Tensor& segments, const Pass& pass) const;
+
+  Recompute recompute = Recompute::none;
+
+ protected:
+  // One layer: from the residual stream and its norm to the stream after the layer and the norm its successor reads.
+  // Called again by the backward pass under recompute, so it holds what it needs by value.
+  using LayerStep = std::function<Normed(int64_t layer, const Tensor& x, const Tensor& normed)>;
+
+  // Runs x through all layers; returns the final norm.
+  Tensor residual_stream(Tensor x, const LayerNorm& first, int64_t layers, const LayerStep& step,
+                         std::vector<Tensor>* states) const;
+};
+
+}  // namespace hinoki

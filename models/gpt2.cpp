@@ -1,0 +1,125 @@
+#include "models/gpt2.h"
+
+#include <cmath>
+
+#include "models/activation.h"
+
+namespace hinoki {
+namespace {
+
+// GPT-2 scales what writes into the residual stream by the number of writers.
+Init reading(const Gpt2Config& c) { return normal_init(c.initializer_range); }
+Init writing(const Gpt2Config& c) { return normal_init(c.initializer_range / std::sqrt(2.0 * double(c.n_layer))); }
+
+struct Layer {
+  LayerNorm norm1, norm2;
+  Linear qkv, proj, up, down;
+  Dropout attention_dropout, mlp_dropout;
+  uint64_t site;
+
+  Layer(Scope s, const Gpt2Config& c)
+      : norm1(s / "ln_1", c.n_embd, c.layer_norm_epsilon),
+        norm2(s / "ln_2", c.n_embd, c.layer_norm_epsilon),
+        qkv(s / "attn" / "c_attn", c.n_embd, 3 * c.n_embd, reading(c), true, WeightLayout::in_out),
+        proj(s / "attn" / "c_proj", c.n_embd, c.n_embd, writing(c), true, WeightLayout::in_out),
+        up(s / "mlp" / "c_fc", c.n_embd, c.n_inner, reading(c), true, WeightLayout::in_out),
+        down(s / "mlp" / "c_proj", c.n_inner, c.n_embd, writing(c), true, WeightLayout::in_out),
+        attention_dropout(s / "attn" / "resid_dropout", c.resid_pdrop),
+        mlp_dropout(s / "mlp" / "dropout", c.resid_pdrop),
+        site((s / "attn").site()) {}
+};
+
+class Gpt2 final : public CausalLm {
+ public:
+  Gpt2(const Gpt2Config& config, Parameters& parameters) : Gpt2(config, Scope(parameters) / "transformer") {}
+
+  Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
+                std::vector<Tensor>* states) const override {
+    return run(ids, 0, pass, states, [this, segments, pass](int64_t i, const Tensor& qkv) {
+      return attention(qkv, {.heads = config_.n_head,
+                             .layout = QkvLayout::blocks,
+                             .segments = segments,
+                             .dropout = pass.training ? config_.attn_pdrop : 0,
+                             .key = pass.key(layers_[i].site),
+                             .first_row = pass.first_row});
+    });
+  }
+
+  Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
+    const NoGrad no_grad;
+    return run(ids, caches.empty() ? 0 : caches[0].length, {}, nullptr,
+               [this, &caches](int64_t i, const Tensor& qkv) {
+                 return attention_cached(qkv, caches[i], {.heads = config_.n_head, .layout = QkvLayout::blocks});
+               });
+  }
+
+  std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
+    const Shape shape{batch, capacity, config_.n_head, config_.n_embd / config_.n_head};
+    std::vector<KeyValueCache> caches;
+    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back({empty(shape, DType::f32), empty(shape, DType::f32)});
+    return caches;
+  }
+
+  const Tensor& head() const override { return wte_; }
+  int64_t max_positions() const override { return config_.n_positions; }
+
+ private:
+  Gpt2(const Gpt2Config& c, Scope root)
+      : config_(c),
+        form_(gelu_form(c.activation_function)),
+        wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))),
+        wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, reading(c))),
+        embed_dropout_(root / "drop", c.embd_pdrop),
+        layers_(make_layers(root / "h", c)),
+        final_norm_(root / "ln_f", c.n_embd, c.layer_norm_epsilon) {}
+
+  static std::vector<Layer> make_layers(Scope s, const Gpt2Config& c) {
+    std::vector<Layer> layers;
+    for (int64_t i = 0; i < c.n_layer; ++i) layers.emplace_back(s / i, c);
+    return layers;
+  }
+
+  template <class Attend>
+  Tensor run(const Tensor& ids, int64_t first_position, const Pass& pass, std::vector<Tensor>* states,
+             const Attend& attend) const {
+    require<Exit::usage>(first_position + ids.size(-1) <= max_positions(), "a sequence of ",
+                         first_position + ids.size(-1), " tokens is longer than n_positions = ", max_positions());
+    return residual_stream(
+        embed_dropout_(embedding(ids, wte_, wpe_, first_position), pass), norm1(0), int64_t(layers_.size()),
+        [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
+          const Layer& layer = layers_[i];
+          const Tensor attended = layer.attention_dropout(layer.proj(attend(i, layer.qkv(normed))), pass);
+          const Normed middle = layer.norm2(x, attended);
+          const Tensor inner = bias_gelu(layer.up.product(middle.normed), layer.up.bias, form_);
+          return norm1(i + 1)(middle.sum, layer.mlp_dropout(layer.down(inner), pass));
+        },
+        states);
+  }
+
+  const LayerNorm& norm1(size_t layer) const { return layer < layers_.size() ? layers_[layer].norm1 : final_norm_; }
+
+  Gpt2Config config_;
+  Gelu form_;
+  Tensor wte_, wpe_;
+  Dropout embed_dropout_;
+  std::vector<Layer> layers_;
+  LayerNorm final_norm_;
+};
+
+}  // namespace
+
+void Gpt2Config::check() const {
+  require<Exit::usage>(vocab_size > 0 && n_embd > 0 && n_layer >= 0 && n_head > 0 && n_inner > 0 && n_positions > 0,
+                       "model: sizes must be positive");
+  require<Exit::usage>(n_embd % n_head == 0, "model: n_embd ", n_embd, " is not a multiple of n_head ", n_head);
+  for (const double p : {attn_pdrop, embd_pdrop, resid_pdrop})
+    require<Exit::usage>(p >= 0 && p < 1, "model: dropout must be in [0, 1)");
+  gelu_form(activation_function);
+}
+
+std::unique_ptr<CausalLm> make_gpt2(const Gpt2Config& config, Parameters& parameters) {
+  config.check();
+  return std::make_unique<Gpt2>(config, parameters);
+}
+
+}  // namespace hinoki

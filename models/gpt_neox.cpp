@@ -1,0 +1,186 @@
+#include "models/gpt_neox.h"
+
+#include <cmath>
+
+#include "models/activation.h"
+
+namespace hinoki {
+namespace {
+
+// gpt-neox's initialisations: small_init (Nguyen & Salazar 2019) for what reads the residual stream, wang_init
+// (2 / (layers * sqrt(width))) for what writes into it.
+Init reading(const GptNeoxConfig& c) {
+  return normal_init(c.init == "hf" ? c.initializer_range : std::sqrt(2 / (5 * double(c.hidden_size))));
+}
+Init writing(const GptNeoxConfig& c) {
+  return normal_init(c.init == "hf" ? c.initializer_range
+                                    : 2 / (double(c.num_hidden_layers) * std::sqrt(double(c.hidden_size))));
+}
+
+struct Attention {
+  Linear qkv, dense;
+  int64_t heads;
+  double dropout;
+  uint64_t site;
+
+  Attention(Scope s, const GptNeoxConfig& c)
+      : qkv(s / "query_key_value", c.hidden_size, 3 * c.hidden_size, reading(c), c.attention_bias),
+        dense(s / "dense", c.hidden_size, c.hidden_size, writing(c), c.attention_bias),
+        heads(c.num_attention_heads),
+        dropout(c.attention_dropout),
+        site(s.site()) {}
+
+  Tensor operator()(const Tensor& x, const RotaryTable& table, const Tensor& segments, const Pass& pass) const {
+    const Tensor rotated = rotary(qkv(x), table, heads, QkvLayout::per_head);
+    return dense(attention(rotated, {.heads = heads,
+                                     .layout = QkvLayout::per_head,
+                                     .segments = segments,
+                                     .dropout = pass.training ? dropout : 0,
+                                     .key = pass.key(site),
+                                     .first_row = pass.first_row}));
+  }
+  Tensor operator()(const Tensor& x, const RotaryTable& table, KeyValueCache& cache) const {
+    const Tensor rotated = rotary(qkv(x), table, heads, QkvLayout::per_head, cache.length);
+    return dense(attention_cached(rotated, cache, {.heads = heads, .layout = QkvLayout::per_head}));
+  }
+};
+
+struct Mlp {
+  Linear up, down;
+  Gelu form;
+
+  Mlp(Scope s, const GptNeoxConfig& c)
+      : up(s / "dense_h_to_4h", c.hidden_size, c.intermediate_size, reading(c)),
+        down(s / "dense_4h_to_h", c.intermediate_size, c.hidden_size, writing(c)),
+        form(gelu_form(c.hidden_act)) {}
+
+  Tensor operator()(const Tensor& x) const { return down(bias_gelu(up.product(x), up.bias, form)); }
+};
+
+struct Layer {
+  LayerNorm norm1, norm2;
+  Attention attention;
+  Mlp mlp;
+  Dropout attention_dropout, mlp_dropout;
+
+  Layer(Scope s, const GptNeoxConfig& c)
+      : norm1(s / "input_layernorm", c.hidden_size, c.layer_norm_eps),
+        norm2(s / "post_attention_layernorm", c.hidden_size, c.layer_norm_eps),
+        attention(s / "attention", c),
+        mlp(s / "mlp", c),
+        attention_dropout(s / "post_attention_dropout", c.hidden_dropout),
+        mlp_dropout(s / "post_mlp_dropout", c.hidden_dropout) {}
+};
+
+class GptNeox final : public CausalLm {
+ public:
+  GptNeox(const GptNeoxConfig& config, Parameters& parameters) : GptNeox(config, Scope(parameters)) {}
+
+  Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
+                std::vector<Tensor>* states) const override {
+    require<Exit::usage>(ids.size(-1) <= max_positions(), "a sequence of ", ids.size(-1),
+                         " tokens is longer than max_position_embeddings = ", max_positions());
+    return run(ids, pass, states, [this, segments, pass](int64_t i, const Tensor& x) {
+      return layers_[i].attention(x, table(), segments, pass);
+    });
+  }
+
+  Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
+    const NoGrad no_grad;
+    return run(ids, {}, nullptr, [this, &caches](int64_t i, const Tensor& x) {
+      return layers_[i].attention(x, table(), caches[i]);
+    });
+  }
+
+  std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
+    const Shape shape{batch, capacity, config_.num_attention_heads, config_.head_size()};
+    std::vector<KeyValueCache> caches;
+    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back({empty(shape, DType::f32), empty(shape, DType::f32)});
+    return caches;
+  }
+
+  const Tensor& head() const override { return head_; }
+  int64_t max_positions() const override { return config_.max_position_embeddings; }
+
+ private:
+  GptNeox(const GptNeoxConfig& config, Scope root)
+      : config_(config),
+        dtype_(DType::f32),
+        embed_in_((root / "gpt_neox" / "embed_in").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
+        embed_dropout_(root / "gpt_neox" / "emb_dropout", config.hidden_dropout),
+        layers_(make_layers(root / "gpt_neox" / "layers", config)),
+        final_norm_(root / "gpt_neox" / "final_layer_norm", config.hidden_size, config.layer_norm_eps),
+        head_(config.tie_word_embeddings
+                  ? embed_in_
+                  : (root / "embed_out").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {
+    if (embed_in_.dtype() == DType::f64) dtype_ = DType::f64;
+  }
+
+  static std::vector<Layer> make_layers(Scope s, const GptNeoxConfig& c) {
+    std::vector<Layer> layers;
+    for (int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(s / i, c);
+    return layers;
+  }
+
+  const RotaryTable& table() const {
+    if (!table_.cos.defined())
+      table_ = rotary_table(config_.max_position_embeddings, config_.rotary_dims(), config_.rotary_emb_base,
+                            config_.rope_scaling_factor, dtype_);
+    return table_;
+  }
+
+  const LayerNorm& norm1(size_t layer) const { return layer < layers_.size() ? layers_[layer].norm1 : final_norm_; }
+
+  template <class Attend>
+  Tensor run(const Tensor& ids, const Pass& pass, std::vector<Tensor>* states, const Attend& attend) const {
+    return residual_stream(
+        embed_dropout_(embedding(ids, embed_in_), pass), norm1(0), int64_t(layers_.size()),
+        [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
+          return step(layers_[i], norm1(i + 1), x, layers_[i].attention_dropout(attend(i, normed), pass), pass);
+        },
+        states);
+  }
+
+  // Sequential: a = x + attention(norm1(x)), y = a + mlp(norm2(a)). Parallel: y = x + attention(norm1(x)) + mlp(norm2(x)).
+  Normed step(const Layer& layer, const LayerNorm& next, const Tensor& x, const Tensor& attended,
+              const Pass& pass) const {
+    if (config_.use_parallel_residual)
+      return next(x, attended, layer.mlp_dropout(layer.mlp(layer.norm2(x)), pass));
+    const Normed middle = layer.norm2(x, attended);
+    return next(middle.sum, layer.mlp_dropout(layer.mlp(middle.normed), pass));
+  }
+
+  GptNeoxConfig config_;
+  DType dtype_;
+  Tensor embed_in_;
+  Dropout embed_dropout_;
+  std::vector<Layer> layers_;
+  LayerNorm final_norm_;
+  Tensor head_;
+  mutable RotaryTable table_;
+};
+
+}  // namespace
+
+void GptNeoxConfig::check() const {
+  require<Exit::usage>(vocab_size > 0 && hidden_size > 0 && num_hidden_layers >= 0 && num_attention_heads > 0 &&
+                           intermediate_size > 0 && max_position_embeddings > 0,
+                       "model: sizes must be positive");
+  require<Exit::usage>(hidden_size % num_attention_heads == 0, "model: hidden_size ", hidden_size,
+                       " is not a multiple of num_attention_heads ", num_attention_heads);
+  require<Exit::usage>(rotary_pct >= 0 && rotary_pct <= 1, "model: rotary_pct ", rotary_pct, " is not in [0, 1]");
+  require<Exit::usage>(rotary_dims() % 2 == 0, "model: rotary_pct ", rotary_pct, " of head size ", head_size(), " is ",
+                       rotary_dims(), " dimensions, which is odd: they are rotated in pairs");
+  require<Exit::usage>(rope_scaling_factor >= 1, "model: rope_scaling_factor ", rope_scaling_factor, " is below 1");
+  require<Exit::usage>(hidden_dropout >= 0 && hidden_dropout < 1 && attention_dropout >= 0 && attention_dropout < 1,
+                       "model: dropout must be in [0, 1)");
+  require<Exit::usage>(init == "hf" || init == "small", "model: init is \"hf\" or \"small\", not \"", init, "\"");
+  gelu_form(hidden_act);
+}
+
+std::unique_ptr<CausalLm> make_gpt_neox(const GptNeoxConfig& config, Parameters& parameters) {
+  config.check();
+  return std::make_unique<GptNeox>(config, parameters);
+}
+
+}  // namespace hinoki

@@ -1,0 +1,58 @@
+// The modules every network is made of: plain structs of parameters that are called like functions.
+#pragma once
+#include "core/ops.h"
+#include "models/scope.h"
+
+namespace hinoki {
+
+struct Linear {
+  Tensor weight, bias;
+  WeightLayout layout;
+
+  // weight [out, in] (or [in, out]); no bias if `biased` is false.
+  Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in)
+      : weight(s.parameter("weight", layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out}, init)),
+        bias(biased ? s.parameter("bias", {out}, zeros_init()) : Tensor()),
+        layout(layout) {}
+
+  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias, layout); }
+  // Without the bias, for an op that adds it.
+  Tensor product(const Tensor& x) const { return linear(x, weight, {}, layout); }
+};
+
+struct LayerNorm {
+  Tensor weight, bias;
+  double eps;
+
+  LayerNorm(Scope s, int64_t width, double eps)
+      : weight(s.parameter("weight", {width}, ones_init())), bias(s.parameter("bias", {width}, zeros_init())), eps(eps) {}
+
+  Tensor operator()(const Tensor& x) const { return layer_norm(x, weight, bias, eps); }
+  Normed operator()(const Tensor& x, const Tensor& d1, const Tensor& d2 = {}) const {
+    return residual_layer_norm(x, d1, d2, weight, bias, eps);
+  }
+};
+
+// What a forward pass depends on besides its inputs and weights.
+struct Pass {
+  bool training = false;   // dropout on
+  uint64_t seed = 0, step = 0;
+  int64_t first_row = 0;   // index of the first sequence in the global batch of this step
+  RandomKey key(uint64_t site) const { return {.seed = seed, .site = site, .step = step}; }
+};
+
+// Dropout at a named place.
+struct Dropout {
+  double p;
+  uint64_t site;
+
+  Dropout(const Scope& s, double p) : p(p), site(s.site()) {}
+
+  // x [rows of the batch, ...]
+  Tensor operator()(const Tensor& x, const Pass& pass) const {
+    if (!pass.training || p == 0) return x;
+    return dropout(x, p, pass.key(site), pass.first_row * (x.numel() / x.size(0)));
+  }
+};
+
+}  // namespace hinoki

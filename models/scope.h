@@ -1,0 +1,91 @@
+// Where parameters get their names and their memory. A Scope is a path; the path is the parameter's name, the snapshot
+// key and the Hugging Face key.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/autograd.h"
+#include "core/base/philox.h"
+
+namespace hinoki {
+
+// How a parameter starts.
+struct Init {
+  enum Kind { zeros, ones, normal } kind = zeros;
+  double std = 0;
+};
+inline Init zeros_init() { return {Init::zeros}; }
+inline Init ones_init() { return {Init::ones}; }
+inline Init normal_init(double std) { return {Init::normal, std}; }
+
+struct Parameter {
+  std::string name;
+  Shape shape;
+  Init init;
+  int64_t offset = 0;  // in elements, of the flat buffers
+  Tensor value;        // a leaf
+  // Weight decay is for matrices: not for biases and norm weights.
+  bool decays() const { return shape.rank() >= 2; }
+  int64_t size() const { return shape.numel(); }
+};
+
+// All parameters of a model. To train: one flat buffer of weights and one of gradients, reserved while the model is
+// built and allocated once it is known how large it is. To use a finished model: whatever tensors a source gives.
+class Parameters {
+ public:
+  using Source = std::function<Tensor(const std::string& name, const Shape& shape)>;
+
+  explicit Parameters(DType dtype);
+  explicit Parameters(Source source);
+  Parameters(const Parameters&) = delete;
+
+  // A second parameter of the same name is an Error.
+  Tensor add(const std::string& name, const Shape& shape, Init init);
+
+  // Makes the buffers; weights are zero until somebody sets them. Padded to whole chunks of kChunk elements.
+  void allocate();
+  // Every value is a function of (seed, name, index): the same on any machine and any number of ranks.
+  void initialize(uint64_t seed);
+  // The next backward pass overwrites the gradients.
+  void clear_gradients();
+  // Gradients that no backward pass reached since then become zero.
+  void finish_gradients();
+
+  const std::vector<Parameter>& all() const { return all_; }
+  const Parameter& find(const std::string& name) const;
+  int64_t count() const;           // elements, without padding
+  int64_t flat_size() const { return flat_size_; }  // elements of each flat buffer, padding included
+  DType dtype() const { return dtype_; }
+  void* weights() const { return weights_->data(); }
+  void* gradients() const { return gradients_->data(); }
+  Storage& weight_storage() { return *weights_; }
+
+  static constexpr int64_t kChunk = 64 * 1024;
+
+ private:
+  DType dtype_;
+  Source source_;
+  std::vector<Parameter> all_;
+  std::shared_ptr<Storage> weights_, gradients_;
+  int64_t end_ = 0, flat_size_ = 0;
+};
+
+class Scope {
+ public:
+  explicit Scope(Parameters& parameters) : parameters_(&parameters) {}
+  Scope operator/(const std::string& name) const { return {*parameters_, path_.empty() ? name : path_ + "." + name}; }
+  Scope operator/(int64_t index) const { return *this / std::to_string(index); }
+  Tensor parameter(const std::string& name, const Shape& shape, Init init) const {
+    return parameters_->add((*this / name).path_, shape, init);
+  }
+  const std::string& path() const { return path_; }
+  uint64_t site() const { return hash_name(path_); }  // of randomness drawn here
+
+ private:
+  Scope(Parameters& parameters, std::string path) : parameters_(&parameters), path_(std::move(path)) {}
+  Parameters* parameters_;
+  std::string path_;
+};
+
+}  // namespace hinoki
