@@ -46,9 +46,8 @@ Tensor Parameters::add(const std::string& name, const Shape& shape, Init init) {
 
 void Parameters::allocate() {
   require(!source_, "parameters that come from a source are not allocated");
-  flat_size_ = (end_ + kChunk - 1) / kChunk * kChunk;
   for (Storage* s : {weights_.get(), gradients_.get()}) {
-    s->fulfil(size_t(flat_size_) * size_of(dtype_));
+    s->fulfil(size_t(flat_size()) * size_of(dtype_));
     std::memset(s->data(), 0, s->bytes());
   }
 }

@@ -55,7 +55,8 @@ class Parameters {
   const std::vector<Parameter>& all() const { return all_; }
   const Parameter& find(const std::string& name) const;
   int64_t count() const;           // elements, without padding
-  int64_t flat_size() const { return flat_size_; }  // elements of each flat buffer, padding included
+  // Elements of each flat buffer, padding included.
+  int64_t flat_size() const { return (end_ + kChunk - 1) / kChunk * kChunk; }
   DType dtype() const { return dtype_; }
   void* weights() const { return weights_->data(); }
   void* gradients() const { return gradients_->data(); }
@@ -68,7 +69,7 @@ class Parameters {
   Source source_;
   std::vector<Parameter> all_;
   std::shared_ptr<Storage> weights_, gradients_;
-  int64_t end_ = 0, flat_size_ = 0;
+  int64_t end_ = 0;
 };
 
 class Scope {

@@ -1,0 +1,57 @@
+// Hugging Face folders: config.json both ways, and weights by name.
+#pragma once
+#include <string>
+
+#include "core/safetensors.h"
+#include "models/model.h"
+
+namespace hinoki {
+
+// Token ids with a meaning; -1: none.
+struct SpecialIds {
+  int64_t bos = -1, eos = -1, pad = -1;
+};
+
+struct HuggingFaceConfig {
+  ModelConfig model;
+  SpecialIds ids;
+};
+
+// Reads FOLDER/config.json of a GPTNeoXForCausalLM or GPT2LMHeadModel; keys that are absent have the defaults of the
+// transformers class. Anything this program would compute differently is refused by name (Exit::data).
+HuggingFaceConfig read_hugging_face_config(const std::string& folder);
+// The text of config.json and of generation_config.json. `dtype`: of the weights beside it.
+std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dtype);
+std::string print_generation_config(const SpecialIds& ids);
+
+// The weights of a folder for the parameters of a model. Legacy buffers (causal masks, rotary frequencies, a tied
+// lm_head) are passed over; any other tensor that the model lacks, and any that it misses, is an Error.
+class WeightSource {
+ public:
+  explicit WeightSource(const std::string& folder);
+
+  // For Parameters: matrices of linears and embeddings stay as stored (f32, bf16 or f16, mapped from the file where it
+  // is aligned), the rest becomes f32.
+  Tensor get(const std::string& name, const Shape& shape) const;
+  // Copies all values into allocated parameters.
+  void fill(const Parameters& parameters) const;
+  // After the model was built: complains about tensors that nothing asked for.
+  void check_all_used(const Parameters& parameters) const;
+
+ private:
+  StoredTensor find(const std::string& name, const Shape& shape) const;
+  std::string stored_name(const std::string& name) const;
+
+  std::string folder_;
+  std::shared_ptr<const ModelWeights> weights_;
+};
+
+// A model ready for inference, with whatever keeps its memory.
+struct LoadedModel {
+  HuggingFaceConfig config;
+  std::unique_ptr<Parameters> parameters;
+  std::unique_ptr<CausalLm> model;
+};
+LoadedModel load_model(const std::string& folder);
+
+}  // namespace hinoki

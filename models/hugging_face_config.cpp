@@ -1,0 +1,164 @@
+// config.json of transformers, both ways.
+#include <algorithm>
+
+#include "core/base/json.h"
+#include "models/hugging_face.h"
+
+namespace hinoki {
+namespace {
+
+constexpr int64_t kMaxConfigJson = 1 << 20;
+constexpr int64_t kMaxSize = int64_t{1} << 31;
+
+// Reads those keys of a config struct that are there.
+class JsonReader {
+ public:
+  JsonReader(const Json& json, const std::string& file) : json_(json), file_(file) {}
+
+  template <class T, class... Rules>
+  void operator()(const char* key, T& value, Rules...) {
+    const auto found = json_.find(key);
+    if (found == json_.end() || found->is_null()) return;
+    const bool fits = std::is_same_v<T, bool>          ? found->is_boolean()
+                      : std::is_same_v<T, std::string> ? found->is_string()
+                      : std::is_same_v<T, double>      ? found->is_number()
+                                                       : found->is_number_integer();
+    require<Exit::data>(fits, file_, ": \"", key, "\" is ", found->dump(), ", which is not of its type");
+    value = found->get<T>();
+    if constexpr (std::is_same_v<T, int64_t>)
+      require<Exit::data>(value >= 0 && value < kMaxSize, file_, ": \"", key, "\" is ", value);
+  }
+
+ private:
+  const Json& json_;
+  const std::string& file_;
+};
+
+class JsonWriter {
+ public:
+  explicit JsonWriter(Json& json) : json_(json) {}
+  template <class T, class... Rules>
+  void operator()(const char* key, T& value, Rules...) { json_[key] = value; }
+
+ private:
+  Json& json_;
+};
+
+// Old files say rope_scaling {"type": "linear", "factor": f} beside rotary_pct and rotary_emb_base, new ones
+// rope_parameters {"rope_type", "rope_theta", "partial_rotary_factor", "factor"}.
+void read_rope(const Json& json, const std::string& file, GptNeoxConfig& c) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const auto rope = json.find(key);
+    if (rope == json.end() || rope->is_null()) continue;
+    require<Exit::data>(rope->is_object(), file, ": \"", key, "\" is not an object");
+    JsonReader read(*rope, file);
+    std::string type = "default";
+    read("type", type);
+    read("rope_type", type);
+    read("rope_theta", c.rotary_emb_base);
+    read("partial_rotary_factor", c.rotary_pct);
+    require<Exit::data>(type == "linear" || type == "default", file, ": rotary scaling of type \"", type,
+                        "\" is not known here; linear is");
+    if (type == "linear") read("factor", c.rope_scaling_factor);
+  }
+}
+
+void refuse_unless(const Json& json, const std::string& file, const char* key, const Json& expected) {
+  if (json.contains(key) && !json[key].is_null())
+    require<Exit::data>(json[key] == expected, file, ": \"", key, "\": ", json[key].dump(),
+                        " is not supported; this program computes with ", expected.dump());
+}
+
+ModelConfig read_gpt_neox(const Json& json, const std::string& file) {
+  ModelConfig config{.architecture = "gpt_neox", .gpt_neox = {}, .gpt2 = {}};
+  // The defaults of transformers' GPTNeoXConfig, which is GPT-NeoX 20B.
+  config.gpt_neox = {.vocab_size = 50432, .hidden_size = 6144, .num_hidden_layers = 44, .num_attention_heads = 64,
+                     .intermediate_size = 24576, .rotary_pct = 0.25, .use_parallel_residual = true, .init = "hf"};
+  JsonReader read(json, file);
+  config.gpt_neox.fields(read);
+  read_rope(json, file, config.gpt_neox);
+  return config;
+}
+
+ModelConfig read_gpt2(const Json& json, const std::string& file) {
+  ModelConfig config{.architecture = "gpt2", .gpt_neox = {}, .gpt2 = {}};
+  config.gpt2 = {.vocab_size = 50257, .n_inner = 0};
+  JsonReader read(json, file);
+  config.gpt2.fields(read);
+  if (config.gpt2.n_inner == 0) config.gpt2.n_inner = 4 * config.gpt2.n_embd;
+  refuse_unless(json, file, "tie_word_embeddings", true);
+  refuse_unless(json, file, "scale_attn_weights", true);
+  refuse_unless(json, file, "scale_attn_by_inverse_layer_idx", false);
+  refuse_unless(json, file, "reorder_and_upcast_attn", false);
+  refuse_unless(json, file, "add_cross_attention", false);
+  return config;
+}
+
+}  // namespace
+
+HuggingFaceConfig read_hugging_face_config(const std::string& folder) {
+  const std::string file = folder + "/config.json";
+  const Json json = parse_json(read_file(file, kMaxConfigJson), file);
+  require<Exit::data>(json.is_object(), file, ": not an object");
+  const std::string type = json_member(json, "model_type", Json::value_t::string, file);
+  HuggingFaceConfig config;
+  if (type == "gpt_neox")
+    config.model = read_gpt_neox(json, file);
+  else if (type == "gpt2")
+    config.model = read_gpt2(json, file);
+  else
+    fail<Exit::data>(file, ": model_type \"", type, "\" is not known here; gpt_neox and gpt2 are");
+  for (const auto& [key, id] : {std::pair{"bos_token_id", &config.ids.bos}, {"eos_token_id", &config.ids.eos},
+                                {"pad_token_id", &config.ids.pad}})
+    JsonReader(json, file)(key, *id);
+  try {
+    config.model.check();
+  } catch (const Error& e) {
+    fail<Exit::data>(file, ": ", e.what());
+  }
+  return config;
+}
+
+std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dtype) {
+  Json json;
+  JsonWriter write(json);
+  if (config.model.is_gpt2()) {
+    Gpt2Config c = config.model.gpt2;
+    c.fields(write);
+    json["architectures"] = {"GPT2LMHeadModel"};
+    json["model_type"] = "gpt2";
+    json["n_ctx"] = c.n_positions;
+    json["scale_attn_weights"] = true;
+    json["tie_word_embeddings"] = true;
+  } else {
+    GptNeoxConfig c = config.model.gpt_neox;
+    c.fields(write);
+    json.erase("init");
+    json.erase("rope_scaling_factor");
+    json["architectures"] = {"GPTNeoXForCausalLM"};
+    json["model_type"] = "gpt_neox";
+    // The old keys for transformers 4, the new ones for 5.
+    Json& rope = json["rope_parameters"];
+    rope = {{"rope_type", "default"}, {"rope_theta", c.rotary_emb_base}, {"partial_rotary_factor", c.rotary_pct}};
+    if (c.rope_scaling_factor != 1) {
+      json["rope_scaling"] = {{"type", "linear"}, {"rope_type", "linear"}, {"factor", c.rope_scaling_factor}};
+      rope["rope_type"] = "linear";
+      rope["factor"] = c.rope_scaling_factor;
+    }
+  }
+  json["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
+  json["use_cache"] = true;
+  for (const auto& [key, id] : {std::pair{"bos_token_id", config.ids.bos}, {"eos_token_id", config.ids.eos},
+                                {"pad_token_id", config.ids.pad}})
+    json[key] = id >= 0 ? Json(id) : Json(nullptr);
+  return json.dump(2) + "\n";
+}
+
+std::string print_generation_config(const SpecialIds& ids) {
+  Json json = {{"_from_model_config", true}};
+  for (const auto& [key, id] : {std::pair{"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}})
+    if (id >= 0) json[key] = id;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace hinoki

@@ -1,0 +1,105 @@
+// Weights of a Hugging Face folder, by name.
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/half.h"
+#include "core/base/parallel.h"
+#include "models/hugging_face.h"
+
+namespace hinoki {
+namespace {
+
+// Buffers of old transformers versions that hold no knowledge.
+bool is_legacy(const std::string& name) {
+  for (const char* suffix : {".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq", ".attn.bias",
+                             ".attn.masked_bias"})
+    if (name.ends_with(suffix)) return true;
+  return false;
+}
+
+template <class From, class To>
+void convert(std::span<const std::byte> bytes, To* out) {
+  parallel_blocks(int64_t(bytes.size() / sizeof(From)), int64_t{1} << 18, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      From x;
+      std::memcpy(&x, bytes.data() + i * int64_t(sizeof(From)), sizeof x);
+      if constexpr (std::is_same_v<From, double>)
+        out[i] = To(x);
+      else
+        out[i] = To(to_float(x));
+    }
+  });
+}
+
+template <class To>
+void convert(const StoredTensor& from, To* out, const std::string& name) {
+  switch (from.dtype) {
+    case DType::f32: return convert<float>(from.bytes, out);
+    case DType::f64: return convert<double>(from.bytes, out);
+    case DType::bf16: return convert<bf16>(from.bytes, out);
+    case DType::f16: return convert<f16>(from.bytes, out);
+    default: fail<Exit::data>("weights: ", name, " holds ", from.dtype, ", not a float type");
+  }
+}
+
+}  // namespace
+
+WeightSource::WeightSource(const std::string& folder)
+    : folder_(folder), weights_(std::make_shared<const ModelWeights>(ModelWeights::open(folder))) {}
+
+// GPT2Model (without the language model head) saves its names without the prefix.
+std::string WeightSource::stored_name(const std::string& name) const {
+  constexpr std::string_view prefix = "transformer.";
+  if (!weights_->contains(name) && name.starts_with(prefix)) return name.substr(prefix.size());
+  return name;
+}
+
+StoredTensor WeightSource::find(const std::string& name, const Shape& shape) const {
+  const std::string stored = stored_name(name);
+  require<Exit::data>(weights_->contains(stored), folder_, ": the weights lack ", name, " of shape ", shape);
+  const StoredTensor t = weights_->at(stored);
+  require<Exit::data>(t.shape == shape, folder_, ": ", name, " is ", t.shape, ", config.json asks for ", shape);
+  return t;
+}
+
+Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
+  const StoredTensor t = find(name, shape);
+  const bool stays = t.dtype == DType::f32 || (shape.rank() == 2 && !name.ends_with("wpe.weight") &&
+                                               (t.dtype == DType::bf16 || t.dtype == DType::f16));
+  if (stays && reinterpret_cast<uintptr_t>(t.bytes.data()) % size_of(t.dtype) == 0)
+    return {Storage::wrap(const_cast<std::byte*>(t.bytes.data()), t.bytes.size(), weights_), 0, shape, shape.strides(), t.dtype};
+  Tensor copy = empty(shape, stays ? t.dtype : DType::f32);
+  if (stays)
+    std::memcpy(copy.data(), t.bytes.data(), t.bytes.size());
+  else
+    convert(t, copy.as<float>(), name);
+  return copy;
+}
+
+void WeightSource::fill(const Parameters& parameters) const {
+  for (const Parameter& p : parameters.all())
+    visit_float(parameters.dtype(), [&]<class T>() { convert(find(p.name, p.shape), p.value.as<T>(), p.name); });
+  check_all_used(parameters);
+}
+
+void WeightSource::check_all_used(const Parameters& parameters) const {
+  std::vector<std::string> used;
+  for (const Parameter& p : parameters.all()) used.push_back(stored_name(p.name));
+  for (const std::string& name : weights_->names()) {
+    if (is_legacy(name) || std::find(used.begin(), used.end(), name) != used.end()) continue;
+    const bool tied = name == "lm_head.weight" || name == "embed_out.weight";
+    require<Exit::data>(tied, folder_, ": the weights hold ", name, ", which this model does not have");
+  }
+}
+
+LoadedModel load_model(const std::string& folder) {
+  LoadedModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
+  const WeightSource source(folder);
+  loaded.parameters = std::make_unique<Parameters>(
+      [source](const std::string& name, const Shape& shape) { return source.get(name, shape); });
+  loaded.model = make_model(loaded.config.model, *loaded.parameters);
+  source.check_all_used(*loaded.parameters);
+  return loaded;
+}
+
+}  // namespace hinoki

@@ -1,0 +1,132 @@
+// The config of recipe "gpt": what configs/*.toml may say. Every field has a default that suits the tiny models.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "train/fields.h"
+#include "train/schedule.h"
+
+namespace hinoki {
+
+constexpr auto enum_names(Recompute) { return std::array{"none", "layer"}; }
+
+// One prepared corpus (`hinoki data text`) and its share of the training sequences.
+struct CorpusConfig {
+  std::string path;
+  double weight = 1;
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("path", path, required);
+    v("weight", weight, Range{0});
+  }
+};
+
+struct DataConfig {
+  std::vector<CorpusConfig> corpora;
+  std::string tokenizer;          // spiece.model, or a folder that holds one
+  int64_t sequence = 256;         // tokens a sequence
+  bool reset_attention = false;   // at document borders
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("corpora", corpora, required);
+    v("tokenizer", tokenizer, required);
+    v("sequence", sequence, Range{1, 1 << 20});
+    v("reset_attention", reset_attention);
+  }
+};
+
+struct OptimizerConfig {  // AdamW (Loshchilov & Hutter 2019)
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.1;  // of matrices; biases and norm weights have none
+  double clip = 1.0;          // of the global gradient norm; 0: off
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("beta1", beta1, Range{0, 1});
+    v("beta2", beta2, Range{0, 1});
+    v("eps", eps, Range{0});
+    v("weight_decay", weight_decay, Range{0});
+    v("clip", clip, Range{0});
+  }
+};
+
+struct TrainConfig {
+  int64_t steps = 1000;
+  int64_t batch = 8;           // sequences a micro-batch
+  int64_t micro_batches = 1;   // a step: their gradients add up
+  Recompute recompute = Recompute::none;
+  int64_t seed = 1;
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("steps", steps, Range{0});
+    v("batch", batch, Range{1, 1 << 20});
+    v("micro_batches", micro_batches, Range{1, 1 << 20});
+    v("recompute", recompute);
+    v("seed", seed, Range{0});
+  }
+};
+
+struct LogConfig {
+  int64_t every = 10;                 // steps between lines; metrics.jsonl has every step
+  int64_t evaluate_every = 0;         // 0: only at the end
+  int64_t evaluate_sequences = 64;    // of the validation split; 0: all
+  int64_t sample_every = 0;           // 0: only at the end
+  std::vector<std::string> prompts = {"吾輩は猫である。"};
+  int64_t sample_tokens = 64;
+  int64_t snapshot_every = 0;         // 0: only at the end
+  int64_t keep_last = 2;              // snapshots
+  int64_t keep_every = 0;             // and every one of a step that this divides; 0: none
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("every", every, Range{1});
+    v("evaluate_every", evaluate_every, Range{0});
+    v("evaluate_sequences", evaluate_sequences, Range{0});
+    v("sample_every", sample_every, Range{0});
+    v("prompts", prompts);
+    v("sample_tokens", sample_tokens, Range{0});
+    v("snapshot_every", snapshot_every, Range{0});
+    v("keep_last", keep_last, Range{1});
+    v("keep_every", keep_every, Range{0});
+  }
+};
+
+struct GptConfig {
+  std::string recipe = "gpt";
+  std::string run = "runs/gpt";   // folder of this run
+  std::string start_from;         // a Hugging Face folder or snapshot whose weights to start from; empty: from the seed
+  ModelConfig model;
+  DataConfig data;
+  TrainConfig train;
+  Schedule learning_rate;
+  OptimizerConfig optimizer;
+  LogConfig log;
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("recipe", recipe);
+    v("run", run);
+    v("start_from", start_from);
+    v("model", model);
+    v("data", data, required);
+    v("train", train);
+    v("learning_rate", learning_rate);
+    v("optimizer", optimizer);
+    v("log", log);
+  }
+  void check() const {
+    require<Exit::usage>(recipe == "gpt", "recipe \"", recipe, "\" is not known; gpt is");
+    require<Exit::usage>(data.sequence <= model.max_positions(), "data.sequence ", data.sequence,
+                         " is longer than the model's ", model.max_positions(), " positions");
+    require<Exit::usage>(!data.corpora.empty(), "data.corpora is empty");
+  }
+
+  int64_t step_sequences() const { return train.batch * train.micro_batches; }
+  int64_t step_tokens() const { return step_sequences() * data.sequence; }
+};
+
+}  // namespace hinoki

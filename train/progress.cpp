@@ -1,0 +1,86 @@
+#include "train/progress.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "core/base/log.h"
+#include "core/base/scratch.h"
+#include "core/storage.h"
+
+namespace hinoki {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+template <class... Values>
+std::string format(const char* pattern, Values... values) {
+  char text[256];
+  std::snprintf(text, sizeof text, pattern, values...);
+  return text;
+}
+
+}  // namespace
+
+Progress::Progress(int64_t steps, int64_t every, double flops_per_token, double peak_gflops)
+    : steps_(steps), every_(every), flops_per_token_(flops_per_token), peak_gflops_(peak_gflops),
+      terminal_(isatty(STDERR_FILENO)) {}
+
+void Progress::step(const StepReport& report) {
+  constexpr double kMemory = 0.9;  // about the last ten steps
+  tokens_ = kMemory * tokens_ + double(report.tokens);
+  seconds_ = kMemory * seconds_ + report.seconds;
+  const bool due = report.step % every_ == 0 || report.step == steps_ || report.step == 1;
+  if (due) {
+    clear();
+    inform(line(report));
+  } else if (terminal_ && now() - shown_ > 0.2) {
+    std::fprintf(stderr, "\r\033[K%s", line(report).c_str());
+    shown_ = now();
+    live_ = true;
+  }
+}
+
+void Progress::clear() {
+  if (std::exchange(live_, false)) std::fprintf(stderr, "\r\033[K");
+}
+
+double Progress::tokens_per_second() const { return seconds_ > 0 ? tokens_ / seconds_ : 0; }
+
+double Progress::share_of_peak() const {
+  return peak_gflops_ > 0 ? tokens_per_second() * flops_per_token_ / (peak_gflops_ * 1e9) : 0;
+}
+
+std::string Progress::line(const StepReport& r) const {
+  std::string text = format("step %*lld/%lld | loss %.4f | lr %.2e | norm %.3f | %s tok/s",
+                            int(std::to_string(steps_).size()), (long long)r.step, (long long)steps_, r.loss,
+                            r.learning_rate, r.gradient_norm, grouped(int64_t(tokens_per_second())).c_str());
+  if (peak_gflops_ > 0) text += format(" | %.0f %% of peak", 100 * share_of_peak());
+  text += " | " + mebibytes(double(memory_use().peak + scratch_total()));
+  if (r.step < steps_ && tokens_ > 0) {
+    const double per_step = double(r.tokens) / tokens_per_second();
+    text += " | eta " + duration(per_step * double(steps_ - r.step));
+  }
+  return text;
+}
+
+std::string duration(double seconds) {
+  const auto s = int64_t(seconds + 0.5);
+  if (s < 60) return format("%llds", (long long)s);
+  if (s < 3600) return format("%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
+  return format("%lldh%02lldm", (long long)(s / 3600), (long long)(s / 60 % 60));
+}
+
+std::string grouped(int64_t n) {
+  std::string digits = std::to_string(n);
+  for (int64_t i = int64_t(digits.size()) - 3; i > (n < 0 ? 1 : 0); i -= 3) digits.insert(size_t(i), ",");
+  return digits;
+}
+
+std::string mebibytes(double bytes) { return grouped(int64_t(bytes / (1 << 20) + 0.5)) + " MiB"; }
+
+}  // namespace hinoki

@@ -1,0 +1,14 @@
+// Asking a run to stop: SIGTERM, SIGINT and SIGUSR1 save at the next step and exit with code 75; a second one ends the
+// process at once, as if nobody had listened.
+#pragma once
+
+namespace hinoki {
+
+void listen_for_stop();
+bool stop_requested();
+// The name of the signal that asked, for messages.
+const char* stop_signal();
+// For tests.
+void forget_stop();
+
+}  // namespace hinoki
