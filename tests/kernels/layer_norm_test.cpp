@@ -1,0 +1,205 @@
+#include "kernels/layer_norm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+constexpr double kEps = 1e-5;
+
+struct Case {
+  int64_t rows, cols;
+  int deltas = 0;
+  bool bias = true;
+  Values x, delta, delta2, weight, offset;
+
+  Case(int64_t rows, int64_t cols, int deltas = 0, bool bias = true)
+      : rows(rows),
+        cols(cols),
+        deltas(deltas),
+        bias(bias),
+        x(uniform(rows * cols, -2, 3, 1)),
+        delta(uniform(rows * cols, -1, 1, 2)),
+        delta2(uniform(rows * cols, -1, 1, 3)),
+        weight(uniform(cols, 0.5, 1.5, 4)),
+        offset(uniform(cols, -1, 1, 5)) {}
+};
+
+// y, mean, rstd and the residual sum (if there are deltas), one after the other.
+Values reference(const Case& c) {
+  Values y, mean, rstd, sum;
+  for (int64_t r = 0; r < c.rows; ++r) {
+    Values s(c.cols);
+    double average = 0, squares = 0;
+    for (int64_t i = 0; i < c.cols; ++i) {
+      const int64_t at = r * c.cols + i;
+      s[i] = c.x[at] + (c.deltas > 0 ? c.delta[at] : 0) + (c.deltas > 1 ? c.delta2[at] : 0);
+      average += s[i] / double(c.cols);
+    }
+    for (const double v : s) squares += (v - average) * (v - average);
+    mean.push_back(average);
+    rstd.push_back(1 / std::sqrt(squares / double(c.cols) + kEps));
+    for (int64_t i = 0; i < c.cols; ++i)
+      y.push_back((s[i] - average) * rstd.back() * c.weight[i] + (c.bias ? c.offset[i] : 0));
+    if (c.deltas) sum = sum + s;
+  }
+  return y + mean + rstd + sum;
+}
+
+template <class T>
+Values run(const Case& c) {
+  const int64_t n = c.rows * c.cols;
+  Guarded<T> x(c.x), delta(c.delta), delta2(c.delta2), weight(c.weight), bias(c.offset);
+  Guarded<T> sum(c.deltas ? n : 0), y(n), mean(c.rows), rstd(c.rows);
+  layer_norm.run(Device::cpu, {},
+                 {.x = x.data(),
+                  .delta = c.deltas > 0 ? delta.data() : nullptr,
+                  .delta2 = c.deltas > 1 ? delta2.data() : nullptr,
+                  .weight = weight.data(),
+                  .bias = c.bias ? bias.data() : nullptr,
+                  .sum = c.deltas ? sum.data() : nullptr,
+                  .y = y.data(),
+                  .mean = mean.data(),
+                  .rstd = rstd.data(),
+                  .rows = c.rows,
+                  .cols = c.cols,
+                  .eps = kEps,
+                  .dtype = dtype_of<T>()});
+  return y.values() + mean.values() + rstd.values() + sum.values();
+}
+
+// Rounding of the mean moves y by rstd * weight * epsilon * (sqrt(n) for the random walk of a sum, bounded by a lane's
+// n / 32 additions plus the tree); rstd of short rows reaches 1 / sqrt(eps).
+template <class T>
+Values tolerance_of(const Case& c, const Values& expected) {
+  const double additions = double(c.cols) / 32 + 8;
+  double rstd = 1;
+  for (int64_t r = 0; r < c.rows; ++r) rstd = std::max(rstd, expected[c.rows * c.cols + c.rows + r]);
+  return Values(expected.size(), 4 * epsilon<T>() * additions * rstd * rstd);
+}
+
+class LayerNormSizes : public testing::TestWithParam<int64_t> {};
+
+TEST_P(LayerNormSizes, NormalizesRows) {
+  for (const int64_t rows : {0, 1, 3, 33}) {
+    for (const int deltas : {0, 1, 2}) {
+      const Case c(rows, GetParam(), deltas, rows != 3);
+      const Values expected = reference(c);
+      expect_kernel([&] { return run<float>(c); }, expected, tolerance_of<float>(c, expected));
+      expect_kernel([&] { return run<double>(c); }, expected, tolerance_of<double>(c, expected));
+    }
+  }
+}
+
+struct Gradients {
+  Values dx, dweight, dbias;
+  Values all() const { return dx + dweight + dbias; }
+};
+
+template <class T>
+Gradients backward(const Case& c, const Values& dy, const Values* dsum, double start = 0, bool accumulate = false) {
+  const Values stats = run<T>(c), s = c.deltas ? Values(stats.end() - c.rows * c.cols, stats.end()) : c.x;
+  const auto mean_at = stats.begin() + c.rows * c.cols;
+  Guarded<T> cotangent(dy), sum(s), weight(c.weight), mean(Values(mean_at, mean_at + c.rows)),
+      rstd(Values(mean_at + c.rows, mean_at + 2 * c.rows)), other(dsum ? *dsum : Values{});
+  Guarded<T> dx(c.rows * c.cols), dweight(c.cols, T(start)), dbias(c.cols, T(start));
+  layer_norm_grad.run(Device::cpu, {},
+                      {.dy = cotangent.data(),
+                       .s = sum.data(),
+                       .weight = weight.data(),
+                       .mean = mean.data(),
+                       .rstd = rstd.data(),
+                       .dsum = dsum ? other.data() : nullptr,
+                       .dx = dx.data(),
+                       .dweight = dweight.data(),
+                       .dbias = dbias.data(),
+                       .accumulate = accumulate,
+                       .rows = c.rows,
+                       .cols = c.cols,
+                       .dtype = dtype_of<T>()});
+  return {dx.values(), dweight.values(), dbias.values()};
+}
+
+TEST_P(LayerNormSizes, GradientInFloatIsThatInDouble) {
+  // Rows of one value are normalized to 0 whatever they are; rounding then decides, scaled by 1 / sqrt(eps).
+  const double widest = GetParam() == 1 ? 1 / kEps : 4;
+  for (const int64_t rows : {0, 1, 70, 300}) {
+    const Case c(rows, GetParam());
+    const Values dy = uniform(rows * c.cols, -1, 1, 6), dsum = uniform(rows * c.cols, -1, 1, 7);
+    const Values expected = backward<double>(c, dy, &dsum, 2, true).all();
+    const double additions = double(c.cols + rows) / 32 + 40;
+    expect_kernel([&] { return backward<float>(c, dy, &dsum, 2, true).all(); }, expected,
+                  8 * epsilon<float>() * additions * widest);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, LayerNormSizes, testing::Values(1, 31, 32, 33, 1000, 4099));
+
+// Two columns would prove nothing: normalized, they are always +1 and -1.
+TEST(LayerNorm, GradientIsTheDerivative) {
+  for (const int64_t cols : {3, 33, 50}) {
+    Case c(5, cols);
+    const Values dy = uniform(5 * cols, -1, 1, 6), dsum = uniform(5 * cols, -1, 1, 7);
+    const auto loss = [&](const Case& at) {
+      const Values y = run<double>(at);
+      return dot(dy, Values(y.begin(), y.begin() + 5 * cols)) + dot(dsum, at.x);
+    };
+    const Gradients g = backward<double>(c, dy, &dsum);
+    const auto check = [&](Values Case::*field, const Values& gradient) {
+      expect_derivative(
+          [&](const Values& v) {
+            Case moved = c;
+            moved.*field = v;
+            return loss(moved);
+          },
+          c.*field, gradient);
+    };
+    check(&Case::x, g.dx);
+    check(&Case::weight, g.dweight);
+    check(&Case::offset, g.dbias);
+  }
+}
+
+TEST(LayerNorm, AccumulatesOrOverwrites) {
+  const Case c(3, 33);
+  const Values dy = uniform(99, -1, 1, 6);
+  const Gradients fresh = backward<double>(c, dy, nullptr, 5, false), added = backward<double>(c, dy, nullptr, 5, true);
+  EXPECT_EQ(fresh.dx, added.dx);
+  for (int i = 0; i < 33; ++i) {
+    EXPECT_EQ(fresh.dweight[i] + 5, added.dweight[i]);
+    EXPECT_EQ(fresh.dbias[i] + 5, added.dbias[i]);
+  }
+}
+
+// A mean of 1000 beside a deviation of 1: avg(x^2) - avg(x)^2 would leave two digits of the variance.
+TEST(LayerNorm, VarianceDoesNotCancel) {
+  Case c(1, 1000);
+  for (double& v : c.x) v += 1000;
+  const Values expected = reference(c);
+  expect_kernel([&] { return run<float>(c); }, expected, 1000 * 8 * epsilon<float>());
+}
+
+TEST(LayerNorm, RefusesASumWithoutDelta) {
+  float v = 0;
+  EXPECT_THROW(layer_norm.run(Device::cpu, {},
+                              {.x = &v,
+                               .weight = &v,
+                               .sum = &v,
+                               .y = &v,
+                               .mean = &v,
+                               .rstd = &v,
+                               .rows = 1,
+                               .cols = 1,
+                               .eps = 1,
+                               .dtype = DType::f32}),
+               Error);
+}
+
+}  // namespace
+}  // namespace hinoki::kernels
