@@ -1,0 +1,142 @@
+// Vectors of the target's native width, as compiler vector types: + - * and comparisons are the language's own. Here is
+// what the language lacks: unaligned access, broadcast, the fused multiply-add, and a transpose in registers.
+#pragma once
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/cpu/target.h"
+
+namespace hinoki::kernels::HINOKI_TARGET {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+  typedef float Type __attribute__((vector_size(kVectorBytes)));
+  typedef float Loose __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Bits __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct VectorOf<double> {
+  typedef double Type __attribute__((vector_size(kVectorBytes)));
+  typedef double Loose __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using Vector = typename VectorOf<T>::Type;
+template <class T>
+using Bits = typename VectorOf<T>::Bits;
+template <class T>
+constexpr int kLanes = kVectorBytes / int(sizeof(T));
+
+template <class T>
+inline Vector<T> load(const T* p) {
+  return *reinterpret_cast<const typename VectorOf<T>::Loose*>(p);
+}
+template <class T>
+inline void store(T* p, Vector<T> v) {
+  *reinterpret_cast<typename VectorOf<T>::Loose*>(p) = v;
+}
+
+// fma(a, b, c) = a * b + c: rounded once where the target has the instruction, twice on the portable one. Intrinsics,
+// since the compiler contracts a * b + c at some optimisation levels only.
+#if defined(__AVX512F__)
+inline Vector<float> broadcast(float x) { return _mm512_set1_ps(x); }
+inline Vector<double> broadcast(double x) { return _mm512_set1_pd(x); }
+inline Vector<float> fma(Vector<float> a, Vector<float> b, Vector<float> c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vector<double> fma(Vector<double> a, Vector<double> b, Vector<double> c) { return _mm512_fmadd_pd(a, b, c); }
+#elif defined(__AVX2__)
+inline Vector<float> broadcast(float x) { return _mm256_set1_ps(x); }
+inline Vector<double> broadcast(double x) { return _mm256_set1_pd(x); }
+inline Vector<float> fma(Vector<float> a, Vector<float> b, Vector<float> c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vector<double> fma(Vector<double> a, Vector<double> b, Vector<double> c) { return _mm256_fmadd_pd(a, b, c); }
+#else
+inline Vector<float> broadcast(float x) { return Vector<float>{x, x, x, x}; }
+inline Vector<double> broadcast(double x) { return Vector<double>{x, x}; }
+inline Vector<float> fma(Vector<float> a, Vector<float> b, Vector<float> c) { return a * b + c; }
+inline Vector<double> fma(Vector<double> a, Vector<double> b, Vector<double> c) { return a * b + c; }
+#endif
+
+// The transposes work on 128-bit parts: a square of kPart x kPart elements in each part.
+template <class T>
+constexpr int kPart = 16 / int(sizeof(T));
+
+// Part q of the result is kPart elements from p + q * stride.
+template <class T>
+inline Vector<T> load_parts(const T* p, int64_t stride) {
+#if defined(__AVX512F__)
+  const auto part = [&](int q) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + q * stride)); };
+  __m512 v = _mm512_castps128_ps512(part(0));
+  v = _mm512_insertf32x4(v, part(1), 1);
+  v = _mm512_insertf32x4(v, part(2), 2);
+  v = _mm512_insertf32x4(v, part(3), 3);
+  return reinterpret_cast<Vector<T>>(v);
+#elif defined(__AVX2__)
+  const auto part = [&](int q) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + q * stride)); };
+  return reinterpret_cast<Vector<T>>(_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1));
+#else
+  (void)stride;
+  return load(p);
+#endif
+}
+
+// Interleaved halves of each 128-bit part: a0 b0 a1 b1 of its low half, of its high half. Written as shuffles: g++ 12
+// warns inside its own 512-bit intrinsics.
+#if defined(__AVX512F__)
+inline Vector<float> low(Vector<float> a, Vector<float> b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+}
+inline Vector<float> high(Vector<float> a, Vector<float> b) {
+  return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+}
+inline Vector<double> low(Vector<double> a, Vector<double> b) {
+  return __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+}
+inline Vector<double> high(Vector<double> a, Vector<double> b) {
+  return __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+}
+#elif defined(__AVX2__)
+inline Vector<float> low(Vector<float> a, Vector<float> b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+}
+inline Vector<float> high(Vector<float> a, Vector<float> b) {
+  return __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+}
+inline Vector<double> low(Vector<double> a, Vector<double> b) { return __builtin_shufflevector(a, b, 0, 4, 2, 6); }
+inline Vector<double> high(Vector<double> a, Vector<double> b) { return __builtin_shufflevector(a, b, 1, 5, 3, 7); }
+#else
+inline Vector<float> low(Vector<float> a, Vector<float> b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+inline Vector<float> high(Vector<float> a, Vector<float> b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+inline Vector<double> low(Vector<double> a, Vector<double> b) { return __builtin_shufflevector(a, b, 0, 2); }
+inline Vector<double> high(Vector<double> a, Vector<double> b) { return __builtin_shufflevector(a, b, 1, 3); }
+#endif
+
+// Rows become columns inside each part: v[0..3] for float, v[0..1] for double.
+inline void transpose_parts(Vector<double> (&v)[2]) {
+  const Vector<double> a = v[0], b = v[1];
+  v[0] = low(a, b);
+  v[1] = high(a, b);
+}
+
+inline void transpose_parts(Vector<float> (&v)[4]) {
+  const auto pairs = [](Vector<float> x) { return reinterpret_cast<Vector<double>>(x); };
+  const Vector<double> ab0 = pairs(low(v[0], v[1])), ab1 = pairs(high(v[0], v[1]));
+  const Vector<double> cd0 = pairs(low(v[2], v[3])), cd1 = pairs(high(v[2], v[3]));
+  v[0] = reinterpret_cast<Vector<float>>(low(ab0, cd0));
+  v[1] = reinterpret_cast<Vector<float>>(high(ab0, cd0));
+  v[2] = reinterpret_cast<Vector<float>>(low(ab1, cd1));
+  v[3] = reinterpret_cast<Vector<float>>(high(ab1, cd1));
+}
+
+}  // namespace hinoki::kernels::HINOKI_TARGET

@@ -1,0 +1,115 @@
+#include "train/machine_peak.h"
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "core/base/blas.h"
+#include "core/base/parallel.h"
+#include "kernels/fma_peak.h"
+#include "kernels/gemm.h"
+
+namespace hinoki {
+namespace {
+
+double seconds_of(const std::function<void()>& run) {
+  const auto begin = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// The shortest of at least `least` runs, and of as many as fit in a third of a second.
+double best_seconds(int least, const std::function<void()>& run) {
+  run();
+  double best = 1e30, spent = 0;
+  for (int i = 0; i < least || (spent < 0.3 && i < 1000); ++i) {
+    const double s = seconds_of(run);
+    best = std::min(best, s);
+    spent += s;
+  }
+  return best;
+}
+
+std::vector<float> filled(int64_t count) {
+  std::vector<float> v(count);
+  uint32_t x = 1;
+  for (float& e : v) e = float((x = x * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
+  return v;
+}
+
+}  // namespace
+
+double measure_fma_peak_gflops(int threads) {
+  ThreadPool pool(threads);
+  const UsePool use(pool);
+  std::vector<double> flops(threads * 8);  // apart by a cache line
+  std::vector<float> sink(threads * 16);
+  const double seconds = best_seconds(10, [&] {
+    parallel(threads, [&](int64_t i) {
+      kernels::fma_peak.run(Device::cpu, {}, {.rounds = 2000000, .sink = &sink[i * 16], .flops = &flops[i * 8]});
+    });
+  });
+  return flops[0] * threads / seconds * 1e-9;
+}
+
+double measure_copy_gbs(int threads) {
+  constexpr int64_t bytes = 256 << 20, block = 1 << 20;
+  ThreadPool pool(threads);
+  const UsePool use(pool);
+  std::vector<char> from(bytes, 1), to(bytes, 2);
+  const double seconds = best_seconds(5, [&] {
+    parallel_blocks(bytes, block,
+                    [&](int64_t begin, int64_t end) { std::memcpy(&to[begin], &from[begin], end - begin); });
+  });
+  return 2.0 * bytes / seconds * 1e-9;
+}
+
+double measure_gemm_gflops(const GemmMeasurement& what) {
+  const auto [m, n, k] = std::tuple(what.m, what.n, what.k);
+  const std::vector<float> x = filled(m * k), w = filled(n * k), y = filled(m * n);
+  std::vector<float> out(what.layout == GemmLayout::forward          ? m * n
+                         : what.layout == GemmLayout::input_gradient ? m * k
+                                                                     : n * k);
+  float* c = out.data();
+  kernels::Gemm g{};
+  switch (what.layout) {
+    case GemmLayout::forward:
+      g = {.a = x.data(),
+           .b = w.data(),
+           .c = c,
+           .m = m,
+           .n = n,
+           .k = k,
+           .lda = k,
+           .ldb = k,
+           .ldc = n,
+           .b_transposed = true};
+      break;
+    case GemmLayout::input_gradient:
+      g = {.a = y.data(), .b = w.data(), .c = c, .m = m, .n = k, .k = n, .lda = n, .ldb = k, .ldc = k};
+      break;
+    case GemmLayout::weight_gradient:
+      g = {.a = y.data(),
+           .b = x.data(),
+           .c = c,
+           .m = n,
+           .n = k,
+           .k = m,
+           .lda = n,
+           .ldb = k,
+           .ldc = k,
+           .a_transposed = true,
+           .accumulate = true};
+      break;
+  }
+  ThreadPool pool(what.threads);
+  const UsePool use(pool);
+  const std::string before = gemm_library() == GemmLibrary::own ? "own" : "openblas";
+  set_gemm_library(what.library);
+  const double seconds = best_seconds(3, [&] { kernels::gemm.run(Device::cpu, {}, g); });
+  set_gemm_library(before);
+  return 2.0 * double(m) * double(n) * double(k) / seconds * 1e-9;
+}
+
+}  // namespace hinoki

@@ -1,0 +1,24 @@
+// What this machine reaches at most, and what our matrix product reaches on it: for `hinoki bench` and for the share of
+// peak in the progress lines. Each figure is the best of several runs, since cores may be shared.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace hinoki {
+
+double measure_fma_peak_gflops(int threads);
+double measure_copy_gbs(int threads);  // bytes read plus bytes written, of arrays no cache holds
+
+// The three products of a linear layer's step, m tokens, n outputs, k inputs:
+//   forward  Y [m, n] = X W^T      input_gradient  dX [m, k] = dY W      weight_gradient  dW [n, k] += dY^T X
+enum class GemmLayout : uint8_t { forward, input_gradient, weight_gradient };
+
+struct GemmMeasurement {
+  int64_t m, n, k;
+  GemmLayout layout = GemmLayout::forward;
+  int threads = 1;
+  std::string library = "own";  // or "openblas"
+};
+double measure_gemm_gflops(const GemmMeasurement& what);
+
+}  // namespace hinoki
