@@ -1,0 +1,112 @@
+#include "kernels/bias_gelu.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+double exact(GeluForm form, double x) {
+  if (form == GeluForm::erf) return 0.5 * x * (1 + std::erf(x * std::sqrt(0.5)));
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+struct Case {
+  int64_t rows, cols;
+  GeluForm form;
+  bool biased = true;
+  Values x = uniform(rows * cols, -5, 5, 1), bias = uniform(cols, -1, 1, 2), dy = uniform(rows * cols, -1, 1, 3);
+};
+
+template <class T>
+Values forward(const Case& c) {
+  Guarded<T> x(c.x), bias(c.bias), y(c.rows * c.cols);
+  bias_gelu.run(Device::cpu, {},
+                {.x = x.data(),
+                 .bias = c.biased ? bias.data() : nullptr,
+                 .y = y.data(),
+                 .rows = c.rows,
+                 .cols = c.cols,
+                 .form = c.form,
+                 .dtype = dtype_of<T>()});
+  return y.values();
+}
+
+struct Gradients {
+  Values dx, dbias;
+};
+
+template <class T>
+Gradients backward(const Case& c, bool accumulate = false) {
+  Guarded<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols), dbias(c.cols, T(3));
+  bias_gelu_grad.run(Device::cpu, {},
+                     {.dy = dy.data(),
+                      .x = x.data(),
+                      .bias = c.biased ? bias.data() : nullptr,
+                      .dx = dx.data(),
+                      .dbias = dbias.data(),
+                      .accumulate = accumulate,
+                      .rows = c.rows,
+                      .cols = c.cols,
+                      .form = c.form,
+                      .dtype = dtype_of<T>()});
+  return {dx.values(), dbias.values()};
+}
+
+class BiasGelu : public testing::TestWithParam<GeluForm> {};
+
+TEST_P(BiasGelu, IsGeluOfTheSum) {
+  for (const int64_t cols : {1, 31, 32, 33, 1000, 4099})
+    for (const int64_t rows : {0, 1, 9}) {
+      const Case c{rows, cols, GetParam(), rows != 1};
+      Values expected;
+      for (int64_t i = 0; i < rows * cols; ++i)
+        expected.push_back(exact(c.form, c.x[i] + (c.biased ? c.bias[i % cols] : 0)));
+      expect_kernel([&] { return forward<float>(c); }, expected, 4 * 6 * epsilon<float>());  // |x| < 6
+      expect_kernel([&] { return forward<double>(c); }, expected, 4 * 6 * epsilon<double>());
+    }
+}
+
+TEST_P(BiasGelu, GradientIsTheDerivative) {
+  const Case c{4, 33, GetParam()};
+  const auto loss = [&](Values Case::*field) {
+    return [&c, field](const Values& v) {
+      Case moved = c;
+      moved.*field = v;
+      return dot(c.dy, forward<double>(moved));
+    };
+  };
+  const Gradients g = backward<double>(c);
+  expect_derivative(loss(&Case::x), c.x, g.dx);
+  expect_derivative(loss(&Case::bias), c.bias, g.dbias);
+}
+
+TEST_P(BiasGelu, GradientInFloatIsThatInDouble) {
+  for (const int64_t cols : {1, 31, 32, 33, 1000, 4099})
+    for (const int64_t rows : {0, 1, 70, 300}) {
+      const Case c{rows, cols, GetParam(), rows != 1};
+      const Gradients g = backward<double>(c, true);
+      expect_kernel(
+          [&] {
+            const Gradients f = backward<float>(c, true);
+            return f.dx + f.dbias;
+          },
+          g.dx + g.dbias, 8 * epsilon<float>() * double(1 + rows));
+    }
+}
+
+TEST_P(BiasGelu, AccumulatesOrOverwrites) {
+  const Case c{3, 33, GetParam()};
+  const Gradients fresh = backward<double>(c, false), added = backward<double>(c, true);
+  for (int i = 0; i < 33; ++i) EXPECT_EQ(fresh.dbias[i] + 3, added.dbias[i]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, BiasGelu, testing::Values(GeluForm::erf, GeluForm::tanh));
+
+}  // namespace
+}  // namespace hinoki::kernels
