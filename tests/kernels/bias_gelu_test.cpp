@@ -25,7 +25,7 @@ struct Case {
 
 template <class T>
 Values forward(const Case& c) {
-  Guarded<T> x(c.x), bias(c.bias), y(c.rows * c.cols);
+  Operand<T> x(c.x), bias(c.bias), y(c.rows * c.cols);
   bias_gelu.run(Device::cpu, {},
                 {.x = x.data(),
                  .bias = c.biased ? bias.data() : nullptr,
@@ -43,7 +43,7 @@ struct Gradients {
 
 template <class T>
 Gradients backward(const Case& c, bool accumulate = false) {
-  Guarded<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols), dbias(c.cols, T(3));
+  Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols), dbias(c.cols, T(3));
   bias_gelu_grad.run(Device::cpu, {},
                      {.dy = dy.data(),
                       .x = x.data(),

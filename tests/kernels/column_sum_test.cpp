@@ -11,7 +11,7 @@ using namespace hinoki::test;
 
 template <class T>
 Values sum(const Values& x, int64_t rows, int64_t cols, int64_t stride, bool accumulate) {
-  Guarded<T> in(x), out(cols, T(2));
+  Operand<T> in(x), out(cols, T(2));
   column_sum.run(Device::cpu, {},
                  {.x = in.data(),
                   .sum = out.data(),

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
 namespace hinoki::kernels {
@@ -55,8 +56,8 @@ Values reference(const Case& c) {
 template <class T>
 Values run(const Case& c) {
   const int64_t n = c.rows * c.cols;
-  Guarded<T> x(c.x), delta(c.delta), delta2(c.delta2), weight(c.weight), bias(c.offset);
-  Guarded<T> sum(c.deltas ? n : 0), y(n), mean(c.rows), rstd(c.rows);
+  Operand<T> x(c.x), delta(c.delta), delta2(c.delta2), weight(c.weight), bias(c.offset);
+  Operand<T> sum(c.deltas ? n : 0), y(n), mean(c.rows), rstd(c.rows);
   layer_norm.run(Device::cpu, {},
                  {.x = x.data(),
                   .delta = c.deltas > 0 ? delta.data() : nullptr,
@@ -106,9 +107,9 @@ template <class T>
 Gradients backward(const Case& c, const Values& dy, const Values* dsum, double start = 0, bool accumulate = false) {
   const Values stats = run<T>(c), s = c.deltas ? Values(stats.end() - c.rows * c.cols, stats.end()) : c.x;
   const auto mean_at = stats.begin() + c.rows * c.cols;
-  Guarded<T> cotangent(dy), sum(s), weight(c.weight), mean(Values(mean_at, mean_at + c.rows)),
+  Operand<T> cotangent(dy), sum(s), weight(c.weight), mean(Values(mean_at, mean_at + c.rows)),
       rstd(Values(mean_at + c.rows, mean_at + 2 * c.rows)), other(dsum ? *dsum : Values{});
-  Guarded<T> dx(c.rows * c.cols), dweight(c.cols, T(start)), dbias(c.cols, T(start));
+  Operand<T> dx(c.rows * c.cols), dweight(c.cols, T(start)), dbias(c.cols, T(start));
   layer_norm_grad.run(Device::cpu, {},
                       {.dy = cotangent.data(),
                        .s = sum.data(),
@@ -187,18 +188,17 @@ TEST(LayerNorm, VarianceDoesNotCancel) {
 
 TEST(LayerNorm, RefusesASumWithoutDelta) {
   float v = 0;
-  EXPECT_THROW(layer_norm.run(Device::cpu, {},
-                              {.x = &v,
-                               .weight = &v,
-                               .sum = &v,
-                               .y = &v,
-                               .mean = &v,
-                               .rstd = &v,
-                               .rows = 1,
-                               .cols = 1,
-                               .eps = 1,
-                               .dtype = DType::f32}),
-               Error);
+  const kernels::LayerNorm k{.x = &v,
+                             .weight = &v,
+                             .sum = &v,
+                             .y = &v,
+                             .mean = &v,
+                             .rstd = &v,
+                             .rows = 1,
+                             .cols = 1,
+                             .eps = 1,
+                             .dtype = DType::f32};
+  EXPECT_ERROR(layer_norm.run(Device::cpu, {}, k), Exit::failure, "layer_norm: a residual sum needs a delta");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/dtype.h"
+#include "tests/support/guarded.h"
 
 namespace hinoki::test {
 
@@ -16,33 +17,26 @@ using Values = std::vector<double>;
 // from the same numbers.
 Values uniform(int64_t count, double low, double high, uint64_t seed);
 
-// `count` values between guard bands. Reading them back checks that the bands are intact.
+// An array of a kernel, between guard bands. Reading it back expects the bands to be intact.
 template <class T>
-class Guarded {
+class Operand {
  public:
-  explicit Guarded(int64_t count, T start = T(77)) : all_(2 * kBand + count, kCanary) {
-    std::fill(all_.begin() + kBand, all_.end() - kBand, start);
-  }
+  explicit Operand(int64_t count, T start = T(77)) : count_(count), all_(count, start) {}
   template <class U>
-  explicit Guarded(const std::vector<U>& values) : Guarded(int64_t(values.size())) {
-    std::copy(values.begin(), values.end(), all_.begin() + kBand);
+  explicit Operand(const std::vector<U>& values) : Operand(int64_t(values.size())) {
+    std::copy(values.begin(), values.end(), all_.begin());
   }
 
-  T* data() { return all_.data() + kBand; }
-  int64_t size() const { return int64_t(all_.size()) - 2 * kBand; }
-
-  Values values() const {
-    for (int64_t i = 0; i < kBand; ++i) {
-      require(all_[i] == kCanary, "value ", i - kBand, " before an output was overwritten");
-      require(all_[all_.size() - 1 - i] == kCanary, "a value after the end of an output was overwritten");
-    }
-    return Values(all_.begin() + kBand, all_.end() - kBand);
+  T* data() { return all_.data(); }
+  int64_t size() const { return count_; }
+  Values values() {
+    EXPECT_TRUE(all_.intact());
+    return Values(all_.begin(), all_.end());
   }
 
  private:
-  static constexpr int64_t kBand = 64;
-  static constexpr T kCanary = T(123);
-  std::vector<T> all_;
+  int64_t count_;
+  Guarded<T> all_;
 };
 
 Values operator+(const Values& a, const Values& b);  // one after the other

@@ -1,0 +1,75 @@
+#include "kernels/dropout.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+const RandomKey kKey{.seed = 11, .site = hash_name("mlp"), .step = 5};
+
+template <class T>
+Values run(const Values& x, double p, int64_t first_index, const Values& residual = {}) {
+  Operand<T> in(x), other(residual), y(int64_t(x.size()));
+  dropout.run(Device::cpu, {},
+              {.x = in.data(),
+               .residual = residual.empty() ? nullptr : other.data(),
+               .y = y.data(),
+               .count = in.size(),
+               .first_index = first_index,
+               .p = p,
+               .key = kKey,
+               .dtype = dtype_of<T>()});
+  return y.values();
+}
+
+Values reference(const Values& x, double p, int64_t first_index, const Values& residual = {}) {
+  Values y;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const uint64_t e = uint64_t(first_index) + i;
+    const bool keep = double(philox(kKey, e / 4)[e % 4]) * 0x1p-32 >= p;
+    y.push_back((keep ? x[i] / (1 - p) : 0) + (residual.empty() ? 0 : residual[i]));
+  }
+  return y;
+}
+
+TEST(Dropout, KeepsWhatPhiloxSays) {
+  for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 40000})
+    for (const double p : {0.0, 0.1, 0.5, 0.999})
+      for (const int64_t first : {int64_t{0}, int64_t{3}, (int64_t{1} << 34) - 7}) {
+        const Values x = uniform(n, -1, 1, 1), residual = uniform(n, -1, 1, 2);
+        // One rounding of the factor, one of the product, one of the sum; 1 / (1 - p) <= 1000.
+        const double size = 1 / (1 - p) + 1;
+        expect_kernel([&] { return run<float>(x, p, first); }, reference(x, p, first), 2 * size * epsilon<float>());
+        expect_kernel([&] { return run<double>(x, p, first, residual); }, reference(x, p, first, residual),
+                      2 * size * epsilon<double>());
+      }
+}
+
+// A batch cut in two drops what the whole batch drops.
+TEST(Dropout, DependsOnTheGlobalIndexAlone) {
+  const Values x = uniform(1000, -1, 1, 1), whole = run<float>(x, 0.3, 70);
+  for (const int64_t cut : {1, 2, 333, 640})
+    EXPECT_EQ(whole, run<float>(Values(x.begin(), x.begin() + cut), 0.3, 70) +
+                         run<float>(Values(x.begin() + cut, x.end()), 0.3, 70 + cut));
+}
+
+// 100,000 draws with p = 0.1: the number dropped has deviation 95; six deviations are allowed.
+TEST(Dropout, DropsItsShare) {
+  int64_t dropped = 0;
+  for (const double y : run<float>(Values(100000, 1.0), 0.1, 0)) dropped += y == 0;
+  EXPECT_NEAR(double(dropped), 10000, 6 * 95);
+}
+
+TEST(Dropout, RefusesAProbabilityOfOne) {
+  EXPECT_ERROR(run<float>(Values{1.0}, 1, 0), Exit::failure, "dropout: probability 1 is not in [0, 1)");
+}
+
+}  // namespace
+}  // namespace hinoki::kernels

@@ -1,0 +1,118 @@
+#include "kernels/softmax_loss.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+struct Case {
+  int64_t rows, vocabulary;
+  double scale = 1;
+  Values logits = uniform(rows * vocabulary, -8, 8, 1);
+  std::vector<int32_t> labels = {};
+
+  Case(int64_t rows, int64_t vocabulary, double scale = 1) : rows(rows), vocabulary(vocabulary), scale(scale) {
+    for (int64_t r = 0; r < rows; ++r) labels.push_back(r % 5 == 3 ? kIgnoredLabel : int32_t((r * 7919) % vocabulary));
+  }
+};
+
+// Losses, the best of each row, and what becomes of the logits.
+Values reference(const Case& c, bool gradient) {
+  Values loss, best, logits = c.logits;
+  for (int64_t r = 0; r < c.rows; ++r) {
+    const double* const x = c.logits.data() + r * c.vocabulary;
+    const int64_t top = std::max_element(x, x + c.vocabulary) - x;
+    double sum = 0;
+    for (int64_t v = 0; v < c.vocabulary; ++v) sum += std::exp(x[v] - x[top]);
+    const bool ignored = c.labels[r] == kIgnoredLabel;
+    loss.push_back(ignored ? 0 : std::log(sum) + x[top] - x[c.labels[r]]);
+    best.push_back(double(top));
+    for (int64_t v = 0; gradient && v < c.vocabulary; ++v)
+      logits[r * c.vocabulary + v] =
+          ignored ? 0 : c.scale * (std::exp(x[v] - x[top]) / sum - (v == c.labels[r] ? 1 : 0));
+  }
+  return loss + best + logits;
+}
+
+template <class T>
+Values run(const Case& c, bool gradient, bool best = true) {
+  Operand<T> logits(c.logits);
+  Operand<double> loss(c.rows);
+  Operand<int32_t> tops(c.rows);
+  softmax_loss.run(Device::cpu, {},
+                   {.logits = logits.data(),
+                    .labels = c.labels.data(),
+                    .loss = loss.data(),
+                    .best = best ? tops.data() : nullptr,
+                    .gradient = gradient,
+                    .scale = c.scale,
+                    .rows = c.rows,
+                    .vocabulary = c.vocabulary,
+                    .first_row = 100,
+                    .dtype = dtype_of<T>()});
+  return loss.values() + (best ? tops.values() : Values{}) + logits.values();
+}
+
+TEST(SoftmaxLoss, IsLogSumExpMinusTheLabel) {
+  for (const int64_t vocabulary : {1, 31, 32, 33, 1000, 4099})
+    for (const int64_t rows : {0, 1, 9}) {
+      const Case c(rows, vocabulary, 0.25);
+      for (const bool gradient : {false, true}) {
+        // Logits below 8 differ by at most 16, rounded once; a lane sums vocabulary / 32 exponentials.
+        const double bound = 16 + 2 * (double(vocabulary) / 32 + 8);
+        expect_kernel([&] { return run<float>(c, gradient); }, reference(c, gradient), bound * epsilon<float>());
+        expect_kernel([&] { return run<double>(c, gradient); }, reference(c, gradient), bound * epsilon<double>());
+      }
+    }
+}
+
+TEST(SoftmaxLoss, GradientIsTheDerivative) {
+  const Case c(6, 33);
+  const Values weight = uniform(6, -1, 1, 2), with_gradient = run<double>(c, true, false);
+  Values gradient(with_gradient.begin() + 6, with_gradient.end());
+  for (size_t i = 0; i < gradient.size(); ++i) gradient[i] *= weight[i / 33];
+  expect_derivative(
+      [&](const Values& x) {
+        Case moved = c;
+        moved.logits = x;
+        const Values y = run<double>(moved, false, false);
+        return dot(weight, Values(y.begin(), y.begin() + 6));
+      },
+      c.logits, gradient);
+}
+
+TEST(SoftmaxLoss, StaysFiniteForLogitsOfEverySize) {
+  Case c(2, 3);
+  c.logits = {1000, -1000, 999, -INFINITY, 5, -3e38};
+  c.labels = {1, 1};
+  EXPECT_NEAR(run<float>(c, true)[0], 2000 + std::log1p(std::exp(-1.0)), 1e-4);
+  EXPECT_EQ(run<float>(c, true)[1], 0);
+}
+
+TEST(SoftmaxLoss, IgnoredRowsCannotPoison) {
+  Case c(1, 3);
+  c.logits = {NAN, NAN, NAN};
+  c.labels = {kIgnoredLabel};
+  EXPECT_EQ(run<float>(c, true, false), (Values{0, 0, 0, 0}));
+  c.labels = {0};
+  EXPECT_TRUE(std::isnan(run<float>(c, true)[0]));
+}
+
+TEST(SoftmaxLoss, NamesTheLabelThatDoesNotFit) {
+  Case c(6, 33);
+  for (const int32_t bad : {33, -1}) {
+    c.labels[4] = bad;
+    EXPECT_ERROR(run<float>(c, false), Exit::data,
+                 say("softmax_loss: label ", bad, " of row 104 is not in [0, 33) nor -100"));
+  }
+}
+
+}  // namespace
+}  // namespace hinoki::kernels
