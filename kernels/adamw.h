@@ -1,0 +1,24 @@
+// The AdamW update (Loshchilov & Hutter 2019) over flat arrays, in one pass over memory.
+#pragma once
+#include "kernels/kernel.h"
+
+namespace hinoki::kernels {
+
+// With d = gradient_scale * gradient and t = step, in this order:
+//   weight = weight - lr * weight_decay * weight
+//   m = m + (1 - beta1) (d - m),  v = beta2 v + (1 - beta2) d^2
+//   weight = weight - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+struct AdamW {
+  void* weight;          // updated, as are m and v
+  const void* gradient;  // a sum over the batch
+  void *m, *v;
+  int64_t count;
+  double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  double gradient_scale = 1;  // 1 / count of the losses summed, times the factor that clips
+  int64_t step;               // of the update, from 1
+  DType dtype;
+};
+
+inline Kernel<AdamW> adamw{"adamw"};
+
+}  // namespace hinoki::kernels

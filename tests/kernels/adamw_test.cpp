@@ -1,0 +1,101 @@
+#include "kernels/adamw.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+const AdamW kSettings{.weight = nullptr,
+                      .gradient = nullptr,
+                      .m = nullptr,
+                      .v = nullptr,
+                      .count = 0,
+                      .lr = 0.01,
+                      .beta1 = 0.9,
+                      .beta2 = 0.95,
+                      .eps = 1e-8,
+                      .weight_decay = 0.1,
+                      .gradient_scale = 0.25,
+                      .step = 1,
+                      .dtype = DType::f32};
+
+struct State {
+  Values weight, m, v;
+  Values all() const { return weight + m + v; }
+};
+
+Values gradient(int64_t n, int64_t step) { return uniform(n, -1, 1, 100 + uint64_t(step)); }
+
+State start(int64_t n) { return {uniform(n, -1, 1, 1), Values(n, 0.0), Values(n, 0.0)}; }
+
+// The update as the paper writes it.
+State reference(State s, int64_t steps) {
+  const AdamW& k = kSettings;
+  for (int64_t t = 1; t <= steps; ++t) {
+    const Values g = gradient(int64_t(s.weight.size()), t);
+    for (size_t i = 0; i < g.size(); ++i) {
+      const double d = k.gradient_scale * g[i];
+      s.weight[i] *= 1 - k.lr * k.weight_decay;
+      s.m[i] = k.beta1 * s.m[i] + (1 - k.beta1) * d;
+      s.v[i] = k.beta2 * s.v[i] + (1 - k.beta2) * d * d;
+      const double m = s.m[i] / (1 - std::pow(k.beta1, double(t))), v = s.v[i] / (1 - std::pow(k.beta2, double(t)));
+      s.weight[i] -= k.lr * m / (std::sqrt(v) + k.eps);
+    }
+  }
+  return s;
+}
+
+template <class T>
+Values run(const State& s, int64_t steps) {
+  Operand<T> weight(s.weight), m(s.m), v(s.v);
+  for (int64_t t = 1; t <= steps; ++t) {
+    Operand<T> g(gradient(weight.size(), t));
+    AdamW k = kSettings;
+    k.weight = weight.data();
+    k.gradient = g.data();
+    k.m = m.data();
+    k.v = v.data();
+    k.count = weight.size();
+    k.step = t;
+    k.dtype = dtype_of<T>();
+    adamw.run(Device::cpu, {}, k);
+  }
+  return weight.values() + m.values() + v.values();
+}
+
+TEST(AdamWKernel, TakesThePapersSteps) {
+  for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 40000}) {
+    const State s = start(n);
+    const int64_t steps = n > 1000 ? 1 : 10;
+    // Weights and moments below 1, a few roundings in each step.
+    expect_kernel([&] { return run<float>(s, steps); }, reference(s, steps).all(),
+                  4 * double(steps) * epsilon<float>());
+    expect_kernel([&] { return run<double>(s, steps); }, reference(s, steps).all(),
+                  4 * double(steps) * epsilon<double>());
+  }
+}
+
+// A weight whose gradient is always zero only decays.
+TEST(AdamWKernel, DividesZeroByEpsilon) {
+  float weight = 1, g = 0, m = 0, v = 0;
+  AdamW k = kSettings;
+  k.weight = &weight, k.gradient = &g, k.m = &m, k.v = &v, k.count = 1;
+  adamw.run(Device::cpu, {}, k);
+  EXPECT_FLOAT_EQ(weight, 0.999f);
+}
+
+TEST(AdamWKernel, CountsStepsFromOne) {
+  AdamW k = kSettings;
+  k.step = 0;
+  EXPECT_ERROR(adamw.run(Device::cpu, {}, k), Exit::failure, "adamw: steps count from 1, this is 0");
+}
+
+}  // namespace
+}  // namespace hinoki::kernels

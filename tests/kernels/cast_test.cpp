@@ -1,0 +1,75 @@
+#include "kernels/cast.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/kernel_check.h"
+
+namespace hinoki::kernels {
+namespace {
+
+using namespace hinoki::test;
+
+// What 16 bits mean, from the definition of the formats.
+double meaning(uint16_t bits, int exponent_bits) {
+  const int fraction_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1;
+  const int exponent = bits >> fraction_bits & ((1 << exponent_bits) - 1), fraction = bits & ((1 << fraction_bits) - 1);
+  const double sign = bits & 0x8000 ? -1 : 1;
+  if (exponent == 2 * bias + 1) return fraction ? NAN : sign * INFINITY;
+  if (exponent == 0) return sign * std::ldexp(fraction, 1 - bias - fraction_bits);
+  return sign * std::ldexp(1 + std::ldexp(fraction, -fraction_bits), exponent - bias);
+}
+
+template <class From, class To>
+Values convert(const std::vector<From>& x, DType from, DType to) {
+  Operand<To> y(int64_t(x.size()));
+  cast.run(Device::cpu, {}, {.x = x.data(), .y = y.data(), .count = y.size(), .from = from, .to = to});
+  return y.values();
+}
+
+TEST(Cast, WidensEveryHalf) {
+  std::vector<uint16_t> all;
+  Values as_bf16, as_f16;
+  for (int bits = 0; bits < 65536; ++bits) {
+    all.push_back(uint16_t(bits));
+    as_bf16.push_back(meaning(uint16_t(bits), 8));
+    as_f16.push_back(meaning(uint16_t(bits), 5));
+  }
+  expect_kernel([&] { return convert<uint16_t, float>(all, DType::bf16, DType::f32); }, as_bf16, 0);
+  expect_kernel([&] { return convert<uint16_t, double>(all, DType::bf16, DType::f64); }, as_bf16, 0);
+  expect_kernel([&] { return convert<uint16_t, float>(all, DType::f16, DType::f32); }, as_f16, 0);
+}
+
+TEST(Cast, RoundsToTheNearestBfloat) {
+  std::vector<float> x = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 3.4e38f, 1e-40f};
+  for (uint64_t bits = 0; bits < 1ull << 32; bits += 65521 * 3) x.push_back(std::bit_cast<float>(uint32_t(bits)));
+  for (int i = 0; i < 64; ++i) x.push_back(std::bit_cast<float>(0x3f808000u + 0x8000u * i));  // ties and even values
+  Values expected;
+  for (const float v : x) {
+    const uint32_t bits = std::bit_cast<uint32_t>(v);
+    const uint16_t below = uint16_t(bits >> 16), above = uint16_t(below + 1);
+    const uint32_t rest = bits & 0xffff;
+    expected.push_back(std::isnan(v) ? below | 64 : rest > 0x8000 || (rest == 0x8000 && below % 2) ? above : below);
+  }
+  expect_kernel([&] { return convert<float, uint16_t>(x, DType::f32, DType::bf16); }, expected, 0);
+}
+
+TEST(Cast, ChangesPrecision) {
+  for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 100000}) {
+    const Values x = uniform(n, -1, 1, 1);
+    const std::vector<float> narrow(x.begin(), x.end());
+    expect_kernel([&] { return convert<float, double>(narrow, DType::f32, DType::f64); }, x, 0);
+    expect_kernel([&] { return convert<double, float>(x, DType::f64, DType::f32); }, x, 0);
+  }
+}
+
+TEST(Cast, RefusesIntegers) {
+  EXPECT_ERROR((convert<float, int32_t>({1.0f}, DType::f32, DType::i32)), Exit::failure,
+               "cast: from f32 to i32 is not provided");
+}
+
+}  // namespace
+}  // namespace hinoki::kernels
