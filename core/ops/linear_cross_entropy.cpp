@@ -1,0 +1,102 @@
+// The output projection and its loss, a chunk of rows at a time. While a chunk's logits exist they become their own
+// gradient, and both products that need it are done at once: three products in all, none of them again in the backward
+// pass, and never more logits than one chunk's.
+#include <cstring>
+
+#include "core/ops.h"
+#include "kernels/gemm.h"
+#include "kernels/softmax_loss.h"
+
+namespace hinoki {
+namespace {
+
+constexpr int64_t kChunk = 256;  // rows: enough for the products to run at full speed
+
+struct Problem {
+  const Tensor &x, &weight, &labels;
+  int64_t rows, width, vocab;
+
+  Problem(const Tensor& x, const Tensor& weight, const Tensor& labels)
+      : x(x), weight(weight), labels(labels), rows(x.size(0)), width(x.size(-1)), vocab(weight.size(0)) {
+    require(x.rank() == 2 && x.contiguous() && weight.rank() == 2 && weight.contiguous() && weight.size(1) == width,
+            "linear_cross_entropy: x ", x.shape(), ", weight ", weight.shape(), " [vocab, width]");
+    require(labels.dtype() == DType::i32 && labels.shape() == Shape{rows} && labels.contiguous(),
+            "linear_cross_entropy: labels ", labels.dtype(), labels.shape(), " for ", rows, " rows");
+  }
+
+  char* row(const Tensor& t, int64_t i) const {
+    return static_cast<char*>(t.data()) + i * width * int64_t(size_of(t.dtype()));
+  }
+
+  // Calls body(first row, rows, logits) for each chunk, losses filled in and, with `gradient`, logits = dlogits.
+  template <class Body>
+  void each_chunk(double* losses, bool gradient, const Body& body) const {
+    Tensor logits = empty({std::min(kChunk, rows), vocab}, x.dtype());
+    for (int64_t i = 0; i < rows; i += kChunk) {
+      const int64_t n = std::min(kChunk, rows - i);
+      kernels::gemm.run(x.device(), x.stream(),
+                        {.a = row(x, i), .b = weight.data(), .c = logits.data(), .m = n, .n = vocab, .k = width,
+                         .lda = width, .ldb = width, .ldc = vocab, .b_transposed = true, .dtype = x.dtype(),
+                         .b_dtype = weight.dtype()});
+      kernels::softmax_loss.run(x.device(), x.stream(),
+                                {.logits = logits.data(), .labels = labels.as<int32_t>() + i, .loss = losses + i,
+                                 .gradient = gradient, .rows = n, .vocabulary = vocab, .first_row = i,
+                                 .dtype = x.dtype()});
+      body(i, n, logits);
+    }
+  }
+};
+
+void scale_in_place(const Tensor& t, double factor) {
+  if (factor == 1 || !t.defined()) return;
+  visit_float(t.dtype(), [&]<class T>() {
+    for (T *p = t.as<T>(), *end = p + t.numel(); p != end; ++p) *p = T(*p * factor);
+  });
+}
+
+}  // namespace
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels) {
+  const Problem problem(x, weight, labels);
+  const int64_t rows = problem.rows, width = problem.width, vocab = problem.vocab;
+  const bool gradient = recording({x, weight});
+  const Sink to_x(x), to_weight(weight);
+  Tensor losses = empty({rows}, DType::f64);
+  const Tensor dx = gradient && to_x.wanted() ? empty_like(x) : Tensor();
+  // Straight into the leaf's buffer, before the backward pass: it is known by then what the cotangent does to it.
+  const Sink::Target dweight = gradient ? to_weight.open() : Sink::Target{};
+  const bool zero = dweight.tensor.defined() && rows == 0 && !dweight.accumulate;
+  if (zero) std::memset(dweight.data(), 0, size_t(weight.numel()) * size_of(weight.dtype()));
+  problem.each_chunk(losses.as<double>(), gradient, [&](int64_t i, int64_t n, const Tensor& dlogits) {
+    if (dx.defined())
+      kernels::gemm.run(x.device(), x.stream(),
+                        {.a = dlogits.data(), .b = weight.data(), .c = problem.row(dx, i), .m = n, .n = width,
+                         .k = vocab, .lda = vocab, .ldb = width, .ldc = width, .dtype = x.dtype(),
+                         .b_dtype = weight.dtype()});
+    if (dweight.tensor.defined())
+      kernels::gemm.run(x.device(), x.stream(),
+                        {.a = dlogits.data(), .b = problem.row(x, i), .c = dweight.data(), .m = vocab, .n = width,
+                         .k = n, .lda = vocab, .ldb = width, .ldc = width, .a_transposed = true,
+                         .accumulate = i > 0 || dweight.accumulate, .dtype = x.dtype(), .b_dtype = x.dtype()});
+  });
+  Tensor total = zeros({}, DType::f64);
+  for (int64_t i = 0; i < rows; ++i) *total.as<double>() += losses.as<double>()[i];
+
+  return differentiable(total, {x, weight}, [dx, dweight](const Tensor& dy) -> Grads {
+    const double factor = dy.item();
+    require(factor == 1 || !dweight.in_leaf,
+            "linear_cross_entropy: its loss must be the sum that backward() starts from; scale gradients in the optimizer");
+    scale_in_place(dx, factor);
+    scale_in_place(dweight.tensor, factor);
+    return {dx, dweight};
+  });
+}
+
+Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels) {
+  const Problem problem(x, weight, labels);
+  Tensor losses = empty({problem.rows}, DType::f64);
+  problem.each_chunk(losses.as<double>(), false, [](int64_t, int64_t, const Tensor&) {});
+  return losses;
+}
+
+}  // namespace hinoki
