@@ -202,10 +202,10 @@ StoredTensor SafetensorsFile::at(std::string_view name) const& {
                                 static_cast<size_t>(entry->end - entry->begin))};
 }
 
-ModelWeights ModelWeights::open(const std::string& folder) {
+ModelWeights ModelWeights::open(const std::string& folder, const std::string& stem) {
   ModelWeights weights;
   weights.folder_ = folder;
-  const std::string single = folder + "/model.safetensors", index = single + ".index.json";
+  const std::string single = folder + "/" + stem + ".safetensors", index = single + ".index.json";
   if (is_file(index) && !is_file(single)) {
     const Json json = parse_json(read_file(index, kMaxSafetensorsHeader), index);
     std::map<std::string, size_t> opened;
@@ -223,7 +223,7 @@ ModelWeights ModelWeights::open(const std::string& folder) {
       weights.shard_of_.emplace(name, at->second);
     }
   } else {
-    require<Exit::data>(is_file(single), folder, ": holds neither model.safetensors nor model.safetensors.index.json");
+    require<Exit::data>(is_file(single), folder, ": holds neither ", stem, ".safetensors nor ", stem, ".safetensors.index.json");
     weights.shards_.push_back(SafetensorsFile::open(single));
     for (const SafetensorsEntry& entry : weights.shards_[0].entries()) weights.shard_of_.emplace(entry.name, 0);
   }

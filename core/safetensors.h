@@ -68,7 +68,7 @@ class SafetensorsFile {
 // The weights of a Hugging Face folder: model.safetensors, or model.safetensors.index.json and its shards.
 class ModelWeights {
  public:
-  static ModelWeights open(const std::string& folder);
+  static ModelWeights open(const std::string& folder, const std::string& stem = "model");
 
   const std::vector<std::string>& names() const { return names_; }  // sorted
   bool contains(const std::string& name) const { return shard_of_.contains(name); }

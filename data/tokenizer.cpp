@@ -59,13 +59,14 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+std::filesystem::path Tokenizer::model_path(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  const bool other = !std::filesystem::exists(path / "spiece.model") && std::filesystem::exists(path / "tokenizer.model");
+  return path / (other ? "tokenizer.model" : "spiece.model");
+}
+
 Tokenizer Tokenizer::load(const std::filesystem::path& path) {
-  std::filesystem::path file = path;
-  if (std::filesystem::is_directory(path)) {
-    file = path / "spiece.model";
-    if (!std::filesystem::exists(file) && std::filesystem::exists(path / "tokenizer.model"))
-      file = path / "tokenizer.model";
-  }
+  const std::filesystem::path file = model_path(path);
   std::ifstream in(file, std::ios::binary);
   require<Exit::data>(in.is_open(), "cannot open the tokenizer ", file, ": ", std::strerror(errno),
                       "; make one with `hinoki tokenizer train`");

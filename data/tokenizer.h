@@ -22,6 +22,7 @@ class Tokenizer {
  public:
   // `path` is a sentencepiece model or a folder that holds one as spiece.model (or tokenizer.model).
   static Tokenizer load(const std::filesystem::path& path);
+  static std::filesystem::path model_path(const std::filesystem::path& path);  // the file that load() reads
   static Tokenizer from_bytes(std::string model, const std::string& name);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
