@@ -18,7 +18,7 @@ const bool ready = fma_peak.provide(kTarget, [](const FmaPeak& k, Stream) {
   float total = 0;
   for (int i = 0; i < chains; ++i) total += x[i][0];
   *k.sink = total;
-  *k.flops = 2.0 * chains * kLanes<float> * double(k.rounds);
+  *k.flops = 2.0 * chains * kWidth<float> * double(k.rounds);
 });
 
 }  // namespace

@@ -14,9 +14,6 @@ namespace {
 // Scratch slots. A belongs to the calling thread and is read by all; the others to each task.
 enum Slot { kSlotA, kSlotB, kSlotEdge, kSlotWide };
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-
 // Sizes in elements of T. None of them shows in the result.
 template <class T>
 struct Blocking {
@@ -44,14 +41,6 @@ Blocking<T> choose_blocking(const Gemm& g) {
   b.panels = ceil_div(panels, across >= tasks ? 1 : std::min(panels, ceil_div(tasks, across)));
   return b;
 }
-
-// m rows as panels whose heights differ by at most one: no panel is left over that is too low to be fast.
-struct Panels {
-  int64_t rows, count, low, tall;  // heights: `tall` panels of low + 1, then the rest of `low`
-  explicit Panels(int64_t m) : rows(m), count(ceil_div(m, kTileRows)), low(m / count), tall(m % count) {}
-  int64_t begin(int64_t i) const { return i * low + std::min(i, tall); }
-  int64_t height(int64_t i) const { return low + (i < tall); }
-};
 
 // One call of the kernel, on a block of rows and of k at a time.
 template <class T, class Stored>

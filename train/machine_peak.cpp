@@ -7,6 +7,7 @@
 
 #include "core/base/blas.h"
 #include "core/base/parallel.h"
+#include "kernels/attention.h"
 #include "kernels/fma_peak.h"
 #include "kernels/gemm.h"
 
@@ -110,6 +111,46 @@ double measure_gemm_gflops(const GemmMeasurement& what) {
   const double seconds = best_seconds(3, [&] { kernels::gemm.run(Device::cpu, {}, g); });
   set_gemm_library(before);
   return 2.0 * double(m) * double(n) * double(k) / seconds * 1e-9;
+}
+
+AttentionRates measure_attention_gflops(const AttentionMeasurement& what) {
+  const auto [batch, heads, dim, time] = std::tuple(what.batch, what.heads, what.dim, what.time);
+  const int64_t width = heads * dim;
+  const std::vector<float> qkv = filled(batch * time * 3 * width), dout = filled(batch * time * width);
+  std::vector<float> out(batch * time * width), lse(batch * heads * time), dqkv(qkv.size());
+  const auto part = [&]<class Rows>(auto* base, int64_t at) {
+    return Rows{base + at, time * 3 * width, 3 * width, 3 * dim};
+  };
+  const auto packed = [&](int64_t at) { return part.operator()<kernels::HeadRows>(qkv.data(), at); };
+  const auto gradient = [&](int64_t at) { return part.operator()<kernels::MutableHeadRows>(dqkv.data(), at); };
+  const kernels::AttentionShape shape{
+      .batch = batch, .heads = heads, .dim = dim, .q_time = time, .kv_time = time, .scale = 1 / std::sqrt(double(dim))};
+  ThreadPool pool(what.threads);
+  const UsePool use(pool);
+  const double forward = best_seconds(3, [&] {
+    kernels::attention.run(Device::cpu, {},
+                           {.shape = shape,
+                            .q = packed(0),
+                            .k = packed(dim),
+                            .v = packed(2 * dim),
+                            .out = {out.data(), time * width, width, dim},
+                            .lse = lse.data()});
+  });
+  const double backward = best_seconds(3, [&] {
+    kernels::attention_grad.run(Device::cpu, {},
+                                {.shape = shape,
+                                 .q = packed(0),
+                                 .k = packed(dim),
+                                 .v = packed(2 * dim),
+                                 .out = {out.data(), time * width, width, dim},
+                                 .dout = {dout.data(), time * width, width, dim},
+                                 .lse = lse.data(),
+                                 .dq = gradient(0),
+                                 .dk = gradient(dim),
+                                 .dv = gradient(2 * dim)});
+  });
+  const double product = double(batch * heads) * double(time) * double(time + 1) * double(dim) * 1e-9;
+  return {2 * product / forward, 5 * product / backward};
 }
 
 }  // namespace hinoki

@@ -21,4 +21,15 @@ struct GemmMeasurement {
 };
 double measure_gemm_gflops(const GemmMeasurement& what);
 
+// Attention forward (and backward, if asked) over packed projections; the causal half counted once:
+// 2 products forward, 5 backward, of batch * heads * time * (time + 1) / 2 * dim multiply-adds each.
+struct AttentionMeasurement {
+  int64_t batch, heads, dim, time;
+  int threads = 1;
+};
+struct AttentionRates {
+  double forward, backward;  // GFLOP/s
+};
+AttentionRates measure_attention_gflops(const AttentionMeasurement& what);
+
 }  // namespace hinoki

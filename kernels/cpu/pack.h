@@ -18,9 +18,9 @@ void pack_columns(T* to, const T* b, int64_t ldb, int64_t k, int64_t width) {
   if (width == columns) {
     for (int64_t p = 0; p < k; ++p, b += ldb, to += columns) {
       __builtin_prefetch(b + 16 * ldb);
-      __builtin_prefetch(b + 16 * ldb + kLanes<T>);
+      __builtin_prefetch(b + 16 * ldb + kWidth<T>);
       store(to, load(b));
-      store(to + kLanes<T>, load(b + kLanes<T>));
+      store(to + kWidth<T>, load(b + kWidth<T>));
     }
     return;
   }
@@ -28,14 +28,14 @@ void pack_columns(T* to, const T* b, int64_t ldb, int64_t k, int64_t width) {
     for (int64_t j = 0; j < columns; ++j) to[j] = b[std::min(j, width - 1)];
 }
 
-// One vector of columns out of B stored [n, k]: to[p * stride + j] = b[j * ldb + p] for kLanes rows. While it runs, the
+// One vector of columns out of B stored [n, k]: to[p * stride + j] = b[j * ldb + p] for kWidth rows. While it runs, the
 // rows after these are fetched: each row is another page, too many streams for the hardware to follow.
 template <class T>
 void transpose_rows(T* to, int64_t stride, const T* b, int64_t ldb, int64_t k) {
   constexpr int part = kPart<T>, parts = kVectorBytes / 16;
   int64_t p = 0;
   for (; p + part <= k; p += part, to += part * stride) {
-    const T* ahead = b + p + (kLanes<T> + p / part % parts * part) * ldb;
+    const T* ahead = b + p + (kWidth<T> + p / part % parts * part) * ldb;
     Vector<T> v[part];
 #pragma GCC unroll 4
     for (int r = 0; r < part; ++r) {
@@ -47,13 +47,13 @@ void transpose_rows(T* to, int64_t stride, const T* b, int64_t ldb, int64_t k) {
     for (int r = 0; r < part; ++r) store(to + r * stride, v[r]);
   }
   for (; p < k; ++p, to += stride)
-    for (int j = 0; j < kLanes<T>; ++j) to[j] = b[j * ldb + p];
+    for (int j = 0; j < kWidth<T>; ++j) to[j] = b[j * ldb + p];
 }
 
 // B stored [n, k] with leading dimension ldb: `width` rows of it.
 template <class T>
 void pack_rows(T* to, const T* b, int64_t ldb, int64_t k, int64_t width) {
-  constexpr int lanes = kLanes<T>, columns = kTileColumns<T>;
+  constexpr int lanes = kWidth<T>, columns = kTileColumns<T>;
   if (width == columns) {
     transpose_rows(to, columns, b, ldb, k);
     transpose_rows(to + lanes, columns, b + lanes * ldb, ldb, k);

@@ -6,6 +6,7 @@
 #endif
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/cpu/target.h"
 
@@ -25,12 +26,14 @@ template <>
 struct VectorOf<float> {
   typedef float Type __attribute__((vector_size(kVectorBytes)));
   typedef float Loose __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+  typedef int32_t Integer;
   typedef int32_t Bits __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct VectorOf<double> {
   typedef double Type __attribute__((vector_size(kVectorBytes)));
   typedef double Loose __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
+  typedef int64_t Integer;
   typedef int64_t Bits __attribute__((vector_size(kVectorBytes)));
 };
 template <class T>
@@ -38,7 +41,7 @@ using Vector = typename VectorOf<T>::Type;
 template <class T>
 using Bits = typename VectorOf<T>::Bits;
 template <class T>
-constexpr int kLanes = kVectorBytes / int(sizeof(T));
+constexpr int kWidth = kVectorBytes / int(sizeof(T));
 
 template <class T>
 inline Vector<T> load(const T* p) {
@@ -67,6 +70,32 @@ inline Vector<double> broadcast(double x) { return Vector<double>{x, x}; }
 inline Vector<float> fma(Vector<float> a, Vector<float> b, Vector<float> c) { return a * b + c; }
 inline Vector<double> fma(Vector<double> a, Vector<double> b, Vector<double> c) { return a * b + c; }
 #endif
+
+template <class T>
+inline Vector<T> greater(Vector<T> a, Vector<T> b) {
+  return a > b ? a : b;
+}
+
+// v[(i + shift) % width] in place i.
+template <int shift, class V, int... i>
+inline V rotate(V v, std::integer_sequence<int, i...>) {
+  constexpr int width = sizeof...(i);
+  if constexpr (sizeof(v[0]) == 4)
+    return __builtin_shuffle(v, Bits<float>{(i + shift) % width...});
+  else
+    return __builtin_shuffle(v, Bits<double>{(i + shift) % width...});
+}
+
+// The largest element. (A NaN is not larger than anything.)
+template <class T>
+inline T largest(Vector<T> v) {
+  constexpr std::make_integer_sequence<int, kWidth<T>> all;
+  if constexpr (kWidth<T> >= 16) v = greater<T>(v, rotate<8>(v, all));
+  if constexpr (kWidth<T> >= 8) v = greater<T>(v, rotate<4>(v, all));
+  if constexpr (kWidth<T> >= 4) v = greater<T>(v, rotate<2>(v, all));
+  v = greater<T>(v, rotate<1>(v, all));
+  return v[0];
+}
 
 // The transposes work on 128-bit parts: a square of kPart x kPart elements in each part.
 template <class T>

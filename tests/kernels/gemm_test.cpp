@@ -7,6 +7,7 @@
 #include "core/base/blas.h"
 #include "core/base/half.h"
 #include "core/base/parallel.h"
+#include "tests/support/each_target.h"
 #include "tests/support/guarded.h"
 #include "tests/support/reference_gemm.h"
 
@@ -107,20 +108,8 @@ std::vector<Case> cases() {
   return all;
 }
 
-class EachTarget : public testing::TestWithParam<Target> {
- protected:
-  void SetUp() override { set_target(GetParam()); }
-  void TearDown() override { set_target(best_target()); }
-};
-
-std::vector<Target> targets_here() {
-  std::vector<Target> all;
-  for (const Target t : {Target::portable, Target::avx2, Target::avx512})
-    if (t <= best_target()) all.push_back(t);
-  return all;
-}
-INSTANTIATE_TEST_SUITE_P(Gemm, EachTarget, testing::ValuesIn(targets_here()),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+class GemmOn : public EachTarget {};
+INSTANTIATE_TEST_SUITE_P(All, GemmOn, testing::ValuesIn(targets_here()), target_name);
 
 template <class T>
 void check_all_cases() {
@@ -137,12 +126,12 @@ void check_all_cases() {
   }
 }
 
-TEST_P(EachTarget, GemmIsOneChainPerElement) {
+TEST_P(GemmOn, IsOneChainPerElement) {
   check_all_cases<float>();
   check_all_cases<double>();
 }
 
-TEST_P(EachTarget, GemmBitsDoNotDependOnThreads) {
+TEST_P(GemmOn, BitsDoNotDependOnThreads) {
   for (const Case& c :
        {Case{300, 700, 200, false, true}, {130, 96, 900, true, false, Start::c}, {4, 3000, 70, false, true}}) {
     Problem<float> problem(c);
@@ -156,7 +145,7 @@ TEST_P(EachTarget, GemmBitsDoNotDependOnThreads) {
   }
 }
 
-TEST_P(EachTarget, GemmBitsDoNotDependOnRows) {
+TEST_P(GemmOn, BitsDoNotDependOnRows) {
   for (const bool a_transposed : {false, true})
     for (const bool b_transposed : {false, true}) {
       const Case c{37, 70, 850, a_transposed, b_transposed, Start::bias};
@@ -206,7 +195,7 @@ void check_half(const std::vector<Half>& b, bool b_transposed) {
   EXPECT_TRUE(same_bits(from_half.values(), from_wide.values()));
 }
 
-TEST_P(EachTarget, GemmReadsHalfWeightsAsStored) {
+TEST_P(GemmOn, ReadsHalfWeightsAsStored) {
   const std::vector<float> values = random_values<float>(75 * 130, 6);
   std::vector<bf16> b;
   std::vector<f16> h;

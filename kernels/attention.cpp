@@ -1,0 +1,221 @@
+// The forward pass of causal attention on the CPU: each group of query rows passes over the blocks of keys from the
+// first to its diagonal, all products done by the tiles of the matrix product.
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/attention_parts.h"
+
+namespace hinoki::kernels::HINOKI_TARGET {
+namespace {
+
+// Scratch slots of a task.
+enum Slot { kSlotPacked, kSlotGroup, kSlotSegments };
+
+// Partial sums of a row: 64 bytes of them whatever the vector width, so that every target adds in the same order.
+template <class T>
+constexpr int kSumVectors = 64 / kVectorBytes;
+
+template <class T>
+T total(const T* lanes) {
+  T sum[64 / sizeof(T)];
+  std::memcpy(sum, lanes, sizeof sum);
+  for (int half = 32 / sizeof(T); half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) sum[i] += sum[i + half];
+  return sum[0];
+}
+
+// The running state of one query row over the blocks of keys.
+template <class T>
+struct RowState {
+  T largest;               // score so far, before scaling
+  T sums[64 / sizeof(T)];  // of 2^(score - largest), key j in lane j % lanes
+};
+
+// A row of scores becomes probabilities relative to the largest score so far; returns what earlier sums and outputs
+// must be multiplied by. Keys that are not visible get 0, up to `width`.
+template <class T>
+T softmax_row(T* scores, int64_t width, Visible seen, T to_log2, RowState<T>& state) {
+  constexpr int lanes = kWidth<T>;
+  const int64_t vectors = ceil_div(width, lanes);
+  const bool none = seen.begin >= seen.end;
+  const int64_t first = none ? vectors : seen.begin / lanes, last = none ? vectors : ceil_div(seen.end, lanes);
+  for (int64_t v = 0; v < first; ++v) store(scores + v * lanes, Vector<T>{});
+  for (int64_t v = last; v < vectors; ++v) store(scores + v * lanes, Vector<T>{});
+  if (none) return 1;
+  const Vector<T> nothing = broadcast(-T(INFINITY));
+  Vector<T> most = broadcast(state.largest);
+  for (int64_t v = first; v < last; ++v) {
+    Vector<T> x = load(scores + v * lanes);
+    if (!all_visible<T>(seen, v)) store(scores + v * lanes, x = visible_lanes<T>(seen, v) ? x : nothing);
+    most = greater<T>(x, most);
+  }
+  const T before = state.largest;
+  state.largest = largest<T>(most);
+  // The scaled maximum is rounded once, the same for the row and for the correction of its past.
+  const T shift = -state.largest * to_log2;
+  const T correction = state.largest == before ? T(1) : exp2<T>(broadcast(before * to_log2 + shift))[0];
+
+  Vector<T> sums[kSumVectors<T>];
+  for (int i = 0; i < kSumVectors<T>; ++i) sums[i] = load(state.sums + i * lanes) * broadcast(correction);
+  const Vector<T> scale = broadcast(to_log2), offset = broadcast(shift);
+  for (int64_t v = first; v < last; ++v) {
+    const Vector<T> p = exp2<T>(fma(load(scores + v * lanes), scale, offset));
+    store(scores + v * lanes, p);
+    sums[v % kSumVectors<T>] += p;
+  }
+  for (int i = 0; i < kSumVectors<T>; ++i) store(state.sums + i * lanes, sums[i]);
+  return correction;
+}
+
+template <class T>
+class Forward {
+ public:
+  explicit Forward(const Attention& call)
+      : call_(call), g_(call.shape), to_log2_(T(g_.scale * kLog2E)), padded_(round_up(g_.dim, kTileColumns<T>)) {}
+
+  void run() {
+    // Long sequences are cut, the later parts first since they have more keys to see.
+    const int64_t heads = g_.batch * g_.heads;
+    const int64_t part = heads >= 4 * pool().threads() ? g_.q_time : std::min<int64_t>(g_.q_time, 256);
+    const int64_t parts = ceil_div(g_.q_time, part);
+    parallel(heads * parts, [&](int64_t task) {
+      const int64_t begin = (parts - 1 - task / heads) * part;
+      Part{*this, task % heads / g_.heads, task % g_.heads, begin, std::min(g_.q_time, begin + part)}.run();
+    });
+  }
+
+ private:
+  // Query rows [begin, end) of one head.
+  struct Part {
+    const Forward& f;
+    int64_t batch, head, begin, end;
+    const AttentionShape& g = f.g_;
+    const int64_t past = g.kv_time - g.q_time;
+    T *keys = nullptr, *values = nullptr;  // packed, from block `first_block` on
+    int64_t first_block = 0;
+    int32_t* first_key = nullptr;
+    T *queries = nullptr, *scores = nullptr, *out = nullptr;
+    RowState<T>* states = nullptr;
+    DropoutRow<T> dropout{g};
+
+    void run() {
+      first_key = scratch<int32_t>(kSlotSegments, g.q_time);
+      find_segments(first_key, g, batch);
+      pack();
+      const int64_t padded_keys = round_up(g.dim, kChunk<T>) * kTileRows;
+      Pieces<T> pieces(kSlotGroup, kGroupPanels * padded_keys + kTileRows * kStripe + kGroupRows * f.padded_ +
+                                       kGroupRows * int64_t(sizeof(RowState<T>) / sizeof(T)) + 256);
+      queries = pieces.take(kGroupPanels * padded_keys);
+      scores = pieces.take(kTileRows * kStripe);
+      out = pieces.take(kGroupRows * f.padded_);
+      states = reinterpret_cast<RowState<T>*>(pieces.take(0));
+      const Panels panels(end - begin);
+      for (int64_t i = 0; i < panels.count; i += kGroupPanels)
+        run_group(panels, i, std::min(panels.count, i + kGroupPanels));
+    }
+
+    void pack() {
+      first_block = first_key[begin] / kKeys;
+      const int64_t blocks = ceil_div(past + end, kKeys) - first_block;
+      Pieces<T> pieces(kSlotPacked, blocks * kKeys * (g.dim + f.padded_) + 64);
+      keys = pieces.take(blocks * kKeys * g.dim);
+      values = pieces.take(blocks * kKeys * f.padded_);
+      for (int64_t b = 0; b < blocks; ++b) {
+        const int64_t key = (first_block + b) * kKeys, count = std::min(kKeys, past + end - key);
+        pack_transposed(keys + b * kKeys * g.dim, row_of<T>(f.call_.k, batch, head, key), f.call_.k.row_stride, count,
+                        g.dim);
+        pack_plain(values + b * kKeys * f.padded_, row_of<T>(f.call_.v, batch, head, key), f.call_.v.row_stride, count,
+                   g.dim, kKeys * kTileColumns<T>);
+      }
+    }
+
+    void run_group(const Panels& panels, int64_t from, int64_t to) {
+      const int64_t top = begin + panels.begin(from), bottom = begin + panels.begin(to - 1) + panels.height(to - 1);
+      const int64_t panel_size = round_up(g.dim, kChunk<T>) * kTileRows;
+      for (int64_t i = from; i < to; ++i)
+        pack_panel(queries + (i - from) * panel_size, row_of<T>(f.call_.q, batch, head, begin + panels.begin(i)),
+                   f.call_.q.row_stride, panels.height(i), g.dim, PanelLayout::by_row);
+      std::fill(out, out + (bottom - top) * f.padded_, T(0));
+      for (int64_t r = 0; r < bottom - top; ++r) states[r] = {.largest = -T(INFINITY), .sums = {}};
+      for (int64_t block = first_key[top] / kKeys; block * kKeys < past + bottom; ++block)
+        for (int64_t i = from; i < to; ++i) {
+          const int64_t row = begin + panels.begin(i);
+          run_tile_row(queries + (i - from) * panel_size, row, panels.height(i), row - top, block);
+        }
+      for (int64_t r = top; r < bottom; ++r) finish(r, r - top);
+    }
+
+    // One panel of query rows, place `local` in the group, with one block of keys.
+    void run_tile_row(const T* q, int64_t row, int64_t rows, int64_t local, int64_t block) {
+      static constexpr T zero[kTileColumns<T>] = {};
+      constexpr int columns = kTileColumns<T>;
+      const int64_t key = block * kKeys, width = std::min(kKeys, past + row + rows - key);
+      if (width <= 0 || first_key[row] >= key + kKeys) return;
+      const T* k = keys + (block - first_block) * kKeys * g.dim;
+      const auto score_tile = tile_function<T, PanelLayout::by_row>(rows);
+      for (int64_t j = 0; j < width; j += columns)
+        score_tile({.a = q,
+                    .b = k + j * g.dim,
+                    .c = scores + j,
+                    .ldc = kStripe,
+                    .start = zero,
+                    .start_stride = 0,
+                    .k = g.dim});
+      for (int64_t r = 0; r < rows; ++r) softmax(row + r, local + r, scores + r * kStripe, key, width);
+      const T* v = values + (block - first_block) * kKeys * f.padded_;
+      const auto out_tile = tile_function<T, PanelLayout::striped>(rows);
+      for (int64_t d = 0; d < f.padded_; d += columns) {
+        T* o = out + local * f.padded_ + d;
+        out_tile({.a = scores,
+                  .b = v + d * kKeys,
+                  .c = o,
+                  .ldc = f.padded_,
+                  .start = o,
+                  .start_stride = f.padded_,
+                  .k = width});
+      }
+    }
+
+    void softmax(int64_t row, int64_t local, T* line, int64_t key, int64_t width) {
+      const Visible seen{std::max<int64_t>(0, first_key[row] - key), std::min(width, past + row + 1 - key)};
+      const T correction = softmax_row(line, width, seen, f.to_log2_, states[local]);
+      T* o = out + local * f.padded_;
+      if (correction != 1)
+        for (int64_t d = 0; d < f.padded_; d += kWidth<T>) store(o + d, load(o + d) * broadcast(correction));
+      if (g.dropout > 0) {
+        const T* factors = dropout.factors(batch, head, past + row, key, width);
+        for (int64_t j = 0; j < width; ++j) line[j] *= factors[j];
+      }
+    }
+
+    void finish(int64_t row, int64_t local) {
+      const T sum = total(states[local].sums);
+      T* to = row_of<T>(f.call_.out, batch, head, row);
+      const T* o = out + local * f.padded_;
+      for (int64_t d = 0; d < g.dim; ++d) to[d] = o[d] / sum;
+      if (f.call_.lse)
+        static_cast<T*>(f.call_.lse)[(batch * g.heads + head) * g.q_time + row] =
+            states[local].largest * T(g.scale) + std::log(sum);
+    }
+  };
+
+  const Attention& call_;
+  const AttentionShape& g_;
+  T to_log2_;
+  int64_t padded_;  // dim, to whole tiles
+};
+
+void check(const AttentionShape& g) {
+  require(g.dim > 0 && g.scale > 0, "attention: dim ", g.dim, ", scale ", g.scale, ": both must be positive");
+  require(g.q_time <= g.kv_time, "attention: ", g.q_time, " queries but only ", g.kv_time, " keys");
+  require(g.dropout >= 0 && g.dropout < 1, "attention: dropout ", g.dropout, " is not in [0, 1)");
+}
+
+const bool ready = attention.provide(kTarget, [](const Attention& call, Stream) {
+  check(call.shape);
+  if (call.shape.batch * call.shape.heads * call.shape.q_time == 0) return;
+  visit_float(call.shape.dtype, [&]<class T>() { Forward<T>(call).run(); });
+});
+
+}  // namespace
+}  // namespace hinoki::kernels::HINOKI_TARGET
