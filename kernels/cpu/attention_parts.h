@@ -4,6 +4,7 @@
 #include "core/base/scratch.h"
 #include "kernels/attention.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/philox_lanes.h"
 #include "kernels/cpu/vector_exp.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
@@ -95,10 +96,8 @@ class DropoutRow {
   const T* factors(int64_t batch, int64_t head, int64_t place, int64_t key, int64_t count) {
     const uint64_t row = uint64_t(((g_.first_row + batch) * g_.heads + head) * g_.kv_time + place);
     const uint64_t index = row * uint64_t(ceil_div(g_.kv_time, 4)) + uint64_t(key / 4);
-    for (int64_t j = 0; j < count; j += 4) {
-      const Random4 bits = philox(g_.key, index + uint64_t(j / 4));
-      for (int w = 0; w < 4; ++w) factors_[j + w] = bits[w] >= threshold_ ? keep_ : T(0);
-    }
+    philox_lanes(g_.key, index, int(ceil_div(count, 4)), bits_);
+    for (int64_t j = 0; j < count; ++j) factors_[j] = bits_[j] >= threshold_ ? keep_ : T(0);
     return factors_;
   }
 
@@ -106,6 +105,7 @@ class DropoutRow {
   const AttentionShape& g_;
   T keep_;
   uint32_t threshold_;
+  alignas(64) uint32_t bits_[kKeys];
   alignas(64) T factors_[kKeys];
 };
 

@@ -270,7 +270,7 @@ TEST_P(AttentionOn, BitsDoNotDependOnRows) {
 
 // Documents in one row give the bits... of their own pass only up to where blocks of keys begin; their values must
 // agree.
-TEST(Attention, DocumentsDoNotSeeEachOther) {
+TEST(AttentionKernel, DocumentsDoNotSeeEachOther) {
   const Problem<double> both({1, 1, 16, 200, Layout::blocks, 2});
   const std::vector<double> together = both.run().out;
   Problem<double> changed({1, 1, 16, 200, Layout::blocks, 2});
@@ -282,7 +282,7 @@ TEST(Attention, DocumentsDoNotSeeEachOther) {
 }
 
 // Large scores: no overflow, and the largest one takes all.
-TEST(Attention, LargeScores) {
+TEST(AttentionKernel, LargeScores) {
   Problem<float> problem({1, 1, 16, 150});
   for (float& x : problem.qkv) x *= 100;
   const Results<float> got = problem.run();
@@ -290,7 +290,7 @@ TEST(Attention, LargeScores) {
   for (const float x : got.dqkv) ASSERT_TRUE(std::isfinite(x));
 }
 
-TEST(Attention, NanIsNotHidden) {
+TEST(AttentionKernel, NanIsNotHidden) {
   Problem<float> problem({1, 1, 16, 40});
   problem.qkv[20 * 48 + 3] = NAN;  // in q of row 20
   const std::vector<float> out = problem.run().out;
@@ -299,7 +299,7 @@ TEST(Attention, NanIsNotHidden) {
   EXPECT_FALSE(std::isnan(out[21 * 16]));
 }
 
-TEST(Attention, SaysWhatDoesNotFit) {
+TEST(AttentionKernel, SaysWhatDoesNotFit) {
   kernels::Attention call{.shape = {.batch = 1, .heads = 1, .dim = 16, .q_time = 3, .kv_time = 2, .scale = 1},
                           .q = {},
                           .k = {},
