@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "core/base/check.h"
@@ -54,6 +55,27 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
   text.resize(have);
   return text;
 }
+
+void read_blocks(const std::string& path, int64_t block_bytes,
+                 const std::function<void(int64_t, std::span<const std::byte>)>& block) {
+  const Readable source = open_to_read(path);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(block_bytes));
+  const std::span buffer(memory.get(), static_cast<size_t>(block_bytes));
+  for (int64_t offset = 0;; offset += block_bytes) {
+    size_t have = 0;
+    while (have < buffer.size()) {
+      const ssize_t got = ::read(source.file.get(), buffer.data() + have, buffer.size() - have);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) fail<Exit::data>(path, ": cannot read at byte ", offset + have, ": ", std::strerror(errno));
+      if (got == 0) break;
+      have += static_cast<size_t>(got);
+    }
+    if (have > 0) block(offset, buffer.first(have));
+    if (have < buffer.size()) return;
+  }
+}
+
+int64_t file_size(const std::string& path) { return open_to_read(path).size; }
 
 bool is_file(const std::string& path) {
   std::error_code error;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@ namespace hinoki {
 
 // Reading fails with Exit::data: the file is absent, unreadable or larger than its kind may be.
 std::string read_file(const std::string& path, int64_t max_bytes);
+// Calls block(offset, bytes) for each `block_bytes` of the file, with read(): a bad disk gives an Error, no signal.
+void read_blocks(const std::string& path, int64_t block_bytes,
+                 const std::function<void(int64_t, std::span<const std::byte>)>& block);
+int64_t file_size(const std::string& path);
 bool is_file(const std::string& path);
 bool is_directory(const std::string& path);
 std::vector<std::string> list_directory(const std::string& path);  // names, sorted by bytes, without . and ..

@@ -1,0 +1,201 @@
+#include "train/manifest.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/base/file.h"
+#include "core/base/hash128.h"
+#include "core/base/in_quotes.h"
+#include "core/safetensors.h"
+
+namespace hinoki {
+namespace {
+
+constexpr int64_t kMaxManifestBytes = int64_t{256} << 20;
+constexpr std::string_view kHashMarker = ",\n \"manifest_hash\": \"";
+constexpr std::string_view kEnd = "\"\n}\n";
+constexpr size_t kHashDigits = 32;
+using Type = Json::value_t;
+
+struct Place {
+  std::string tensor;
+  int64_t begin, end;  // in the file
+};
+
+std::vector<Place> tensors_of(const std::string& path) {
+  std::vector<Place> places;
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  for (const SafetensorsEntry& entry : file.entries())
+    places.push_back({entry.name, file.data_start() + entry.begin, file.data_start() + entry.end});
+  std::sort(places.begin(), places.end(),
+            [](const Place& a, const Place& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  return places;
+}
+
+std::vector<std::string> hash_blocks(const std::string& path) {
+  std::vector<std::string> hashes;
+  read_blocks(path, kManifestBlock, [&](int64_t, auto bytes) { hashes.push_back(hash128_hex(bytes)); });
+  return hashes;
+}
+
+// Hashes of disjoint places, sorted by their begin, in one pass over the file.
+std::vector<std::string> hash_places(const std::string& path, const std::vector<Place>& places) {
+  std::vector<std::string> hashes;
+  Hasher128 hasher;
+  const auto finish = [&] { hashes.push_back(hasher.hex()), hasher.reset(); };
+  read_blocks(path, kManifestBlock, [&](int64_t offset, std::span<const std::byte> bytes) {
+    const int64_t block_end = offset + static_cast<int64_t>(bytes.size());
+    while (hashes.size() < places.size()) {
+      const Place& place = places[hashes.size()];
+      const int64_t begin = std::max(place.begin, offset), end = std::min(place.end, block_end);
+      if (begin < end) hasher.add(bytes.subspan(static_cast<size_t>(begin - offset), static_cast<size_t>(end - begin)));
+      if (place.end > block_end) break;  // goes on in the next block
+      finish();
+    }
+  });
+  while (hashes.size() < places.size()) finish();  // empty tensors at the end of an empty file
+  return hashes;
+}
+
+Json describe(const std::string& folder, const std::string& name) {
+  const std::string path = folder + "/" + name;
+  Json file = {{"name", name}, {"bytes", file_size(path)}, {"blocks", hash_blocks(path)}};
+  if (!name.ends_with(".safetensors")) return file;
+  const std::vector<Place> places = tensors_of(path);
+  const std::vector<std::string> hashes = hash_places(path, places);
+  Json& tensors = file["tensors"] = Json::array();
+  for (size_t i = 0; i < places.size(); ++i)
+    tensors.push_back(
+        {{"name", places[i].tensor}, {"begin", places[i].begin}, {"end", places[i].end}, {"hash", hashes[i]}});
+  return file;
+}
+
+// What `bytes` from `offset` of the damaged file belong to: tensors whose own hash has changed, else the header.
+std::string name_the_hit(const std::string& path, const Json& tensors, int64_t offset, int64_t bytes) {
+  std::vector<Place> places;
+  std::vector<const Json*> expected;
+  for (const Json& tensor : tensors) {
+    const Place place{tensor.at("name"), tensor.at("begin"), tensor.at("end")};
+    if (place.begin >= offset + bytes || place.end <= offset) continue;
+    places.push_back(place);
+    expected.push_back(&tensor.at("hash"));
+  }
+  const std::vector<std::string> hashes = hash_places(path, places);
+  std::string hit;
+  for (size_t i = 0; i < places.size(); ++i)
+    if (hashes[i] != *expected[i]) hit += (hit.empty() ? "" : ", ") + in_quotes(places[i].tensor);
+  return hit.empty() ? " in the header" : " in tensor " + hit;
+}
+
+void verify_file(const std::string& folder, const Json& file, std::vector<std::string>& damage) {
+  const std::string name = file.at("name");
+  const std::string path = folder + "/" + name;
+  if (!is_file(path)) return damage.push_back(path + ": is missing");
+  try {
+    const int64_t expected = file.at("bytes"), size = file_size(path);
+    if (size != expected) return damage.push_back(say(path, ": has ", size, " bytes instead of ", expected));
+    const std::vector<std::string> hashes = hash_blocks(path);
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      if (hashes[i] == file.at("blocks").at(i)) continue;
+      const int64_t offset = static_cast<int64_t>(i) * kManifestBlock;
+      const int64_t bytes = std::min(kManifestBlock, size - offset);
+      damage.push_back(say(path, ": the block of ", bytes, " bytes from byte ", offset, " is damaged",
+                           file.contains("tensors") ? name_the_hit(path, file["tensors"], offset, bytes) : ""));
+    }
+  } catch (const Error& error) {
+    damage.push_back(error.what());
+  }
+}
+
+bool stays_inside(const std::string& name) {
+  return !name.empty() && name[0] != '/' && name.find('\0') == std::string::npos && name != ".." &&
+         !name.starts_with("../") && !name.ends_with("/..") && name.find("/../") == std::string::npos;
+}
+
+// The shape that verify_file relies on. The hash has vouched for it unless somebody made the file up.
+void check_files(const Json& manifest, const std::string& name) {
+  for (const Json& file : json_member(manifest, "files", Type::array, name)) {
+    const std::string path = json_member(file, "name", Type::string, name);
+    require<Exit::data>(stays_inside(path), name, ": lists ", in_quotes(path), ", which is outside of the snapshot");
+    const int64_t bytes = json_member(file, "bytes", Type::number_integer, name);
+    const Json& blocks = json_member(file, "blocks", Type::array, name);
+    require<Exit::data>(
+        bytes >= 0 && static_cast<int64_t>(blocks.size()) == bytes / kManifestBlock + (bytes % kManifestBlock != 0),
+        name, ": ", blocks.size(), " blocks do not make ", bytes, " bytes");
+    for (const Json& hash : blocks) require<Exit::data>(hash.is_string(), name, ": a block's hash is no text");
+    if (!file.contains("tensors")) continue;
+    for (const Json& tensor : json_member(file, "tensors", Type::array, name)) {
+      json_member(tensor, "name", Type::string, name);
+      json_member(tensor, "hash", Type::string, name);
+      json_member(tensor, "begin", Type::number_integer, name);
+      json_member(tensor, "end", Type::number_integer, name);
+    }
+  }
+}
+
+}  // namespace
+
+void write_manifest(const std::string& folder, const Json& facts) {
+  Json manifest = {{"format", "hinoki snapshot"}, {"version", 1}, {"facts", facts}, {"files", Json::array()}};
+  for (const std::string& name : list_tree(folder))
+    if (name != kManifestName) manifest["files"].push_back(describe(folder, name));
+  std::string text = manifest.dump(1);
+  text.resize(text.size() - 2);  // without "\n}", to which the hash is added by hand
+  text += kHashMarker;
+  text += hash128_hex(bytes_of(text));
+  text += kEnd;
+  FileWriter file = FileWriter::create(folder + "/" + kManifestName);
+  file.write(text);
+  file.sync();
+  file.close();
+}
+
+Json parse_manifest(std::string_view text, const std::string& name) {
+  const size_t tail = kHashDigits + kEnd.size();
+  const std::string_view before = text.substr(0, text.size() - std::min(tail, text.size()));
+  const bool whole = text.size() > tail && before.ends_with(kHashMarker) && text.ends_with(kEnd) &&
+                     text.substr(before.size(), kHashDigits) == hash128_hex(bytes_of(before));
+  require<Exit::snapshot>(whole, name, ": is damaged or cut short");
+  try {
+    Json manifest = parse_json(text, name);
+    require<Exit::data>(json_member(manifest, "format", Type::string, name) == "hinoki snapshot" &&
+                            json_member(manifest, "version", Type::number_integer, name) == 1,
+                        name, ": is of a format that this program does not know");
+    json_member(manifest, "facts", Type::object, name);
+    check_files(manifest, name);
+    return manifest;
+  } catch (const Error& error) {
+    fail<Exit::snapshot>(error.what());
+  }
+}
+
+Json read_manifest(const std::string& folder) {
+  const std::string path = folder + "/" + kManifestName;
+  require<Exit::snapshot>(is_file(path), path, ": is missing: the snapshot was never finished");
+  std::string text;
+  try {
+    text = read_file(path, kMaxManifestBytes);
+  } catch (const Error& error) {
+    fail<Exit::snapshot>(error.what());
+  }
+  return parse_manifest(text, path);
+}
+
+std::vector<std::string> verify_snapshot(const std::string& folder) {
+  std::vector<std::string> damage;
+  try {
+    const Json manifest = read_manifest(folder);
+    for (const Json& file : manifest.at("files")) verify_file(folder, file, damage);
+  } catch (const Error& error) {
+    damage.push_back(error.what());
+  }
+  return damage;
+}
+
+void require_verified(const std::string& folder) {
+  std::string lines;
+  for (const std::string& line : verify_snapshot(folder)) lines += "\n  " + line;
+  require<Exit::snapshot>(lines.empty(), folder, ": the snapshot is damaged:", lines);
+}
+
+}  // namespace hinoki
