@@ -1,0 +1,66 @@
+#include "train/metrics.h"
+
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include "core/base/check.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+
+namespace hinoki {
+namespace {
+
+std::string print(int64_t value) { return std::to_string(value); }
+
+std::string print(double value) {
+  if (std::isnan(value)) return "\"nan\"";
+  if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
+  char buffer[64];
+  const std::string text(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;  // stays a float for every reader
+}
+
+std::string print(const std::string& value) { return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::optional<int64_t> step_of(std::string_view line) {
+  const Json record = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
+  if (!record.is_object() || !record.contains("step") || !record["step"].is_number_integer()) return std::nullopt;
+  return record["step"].get<int64_t>();
+}
+
+// Keeps the records up to `last`. Rewrites only if something is to go: by a new file and a rename.
+void truncate_records(const std::string& path, int64_t last) {
+  const MappedFile file(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  std::string kept;
+  int64_t number = 0;
+  for (size_t at = 0; at < text.size(); ++number) {
+    const size_t end = text.find('\n', at);
+    if (end == text.npos) break;  // cut by a crash
+    const std::string_view line = text.substr(at, end - at);
+    const auto step = step_of(line);
+    if (!step)
+      warn(path, ":", number + 1, ": removed a line that is no record");
+    else if (*step <= last)
+      kept += text.substr(at, end + 1 - at);
+    at = end + 1;
+  }
+  if (kept.size() != text.size()) write_file_durably(path, kept);
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const std::string& path, int64_t step)
+    : file_((is_file(path) ? truncate_records(path, step) : void(), FileWriter::append(path))) {}
+
+void MetricsFile::append(int64_t step, const Metrics& metrics) { file_.write(print_metrics(step, metrics) + "\n"); }
+
+std::string print_metrics(int64_t step, const Metrics& metrics) {
+  std::string line = "{\"step\": " + std::to_string(step);
+  for (const auto& [name, value] : metrics)
+    line += ", " + print(name) + ": " + std::visit([](const auto& v) { return print(v); }, value);
+  return line + "}";
+}
+
+}  // namespace hinoki

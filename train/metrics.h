@@ -1,0 +1,33 @@
+// metrics.jsonl, the truth about a run: one JSON object a line, in which every double reads back as the same bits.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/base/file.h"
+
+namespace hinoki {
+
+using MetricValue = std::variant<int64_t, double, std::string>;
+using Metrics = std::vector<std::pair<std::string, MetricValue>>;
+
+class MetricsFile {
+ public:
+  // Goes on after `step`: records of later steps, which an abandoned continuation has left, are removed in one move,
+  // and so is a last line that a crash has cut. -1: of all steps.
+  MetricsFile(const std::string& path, int64_t step);
+
+  // {"step": 12, "loss": 2.5, ...}. A value that is not finite becomes "nan", "inf" or "-inf", for JSON has none.
+  void append(int64_t step, const Metrics& metrics);
+  void sync() { file_.sync(); }  // before a snapshot is published, so that what led to it is not lost
+
+ private:
+  FileWriter file_;
+};
+
+// One line, without its end.
+std::string print_metrics(int64_t step, const Metrics& metrics);
+
+}  // namespace hinoki
