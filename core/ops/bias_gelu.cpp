@@ -1,6 +1,8 @@
 // GELU after a bias: the pre-activation is kept, the sum with the bias never stored.
-#include "core/ops.h"
 #include "kernels/bias_gelu.h"
+
+#include "core/ops.h"
+#include "core/reuse.h"
 
 namespace hinoki {
 
@@ -11,16 +13,29 @@ Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form) {
   const auto kernel_form = form == Gelu::erf ? kernels::GeluForm::erf : kernels::GeluForm::tanh;
   Tensor y = empty_like(x);
   kernels::bias_gelu.run(x.device(), x.stream(),
-                         {.x = x.data(), .bias = bias.defined() ? bias.data() : nullptr, .y = y.data(), .rows = rows,
-                          .cols = cols, .form = kernel_form, .dtype = x.dtype()});
+                         {.x = x.data(),
+                          .bias = bias.defined() ? bias.data() : nullptr,
+                          .y = y.data(),
+                          .rows = rows,
+                          .cols = cols,
+                          .form = kernel_form,
+                          .dtype = x.dtype()});
   return differentiable(
-      y, {x, bias}, [x = Saved(x), bias = Saved(bias), to_bias = Sink(bias), rows, cols, kernel_form](const Tensor& dy) -> Grads {
-        Tensor dx = empty_like(*x);
+      y, {x, bias},
+      [x = Saved(x), bias = Saved(bias), to_bias = Sink(bias), rows, cols, kernel_form](const Tensor& dy) -> Grads {
+        const Tensor dx = reuse(dy);
         const Sink::Target dbias = to_bias.open();
         kernels::bias_gelu_grad.run(dy.device(), dy.stream(),
-                                    {.dy = dy.data(), .x = x->data(), .bias = bias->defined() ? bias->data() : nullptr,
-                                     .dx = dx.data(), .dbias = dbias.data(), .accumulate = dbias.accumulate,
-                                     .rows = rows, .cols = cols, .form = kernel_form, .dtype = dy.dtype()});
+                                    {.dy = dy.data(),
+                                     .x = x->data(),
+                                     .bias = bias->defined() ? bias->data() : nullptr,
+                                     .dx = dx.data(),
+                                     .dbias = dbias.data(),
+                                     .accumulate = dbias.accumulate,
+                                     .rows = rows,
+                                     .cols = cols,
+                                     .form = kernel_form,
+                                     .dtype = dy.dtype()});
         return {dx, dbias};
       });
 }

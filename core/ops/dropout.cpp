@@ -1,6 +1,8 @@
 // Dropout whose mask is a function: the backward pass asks for it again.
-#include "core/ops.h"
 #include "kernels/dropout.h"
+
+#include "core/ops.h"
+#include "core/reuse.h"
 
 namespace hinoki {
 
@@ -12,13 +14,19 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_in
   if (p == 0) return residual.defined() ? add(x, residual) : x;
   const auto run = [=, count = x.numel(), dtype = x.dtype()](const void* from, const void* plus, void* to) {
     kernels::dropout.run(Device::cpu, {},
-                         {.x = from, .residual = plus, .y = to, .count = count, .first_index = first_index, .p = p,
-                          .key = key, .dtype = dtype});
+                         {.x = from,
+                          .residual = plus,
+                          .y = to,
+                          .count = count,
+                          .first_index = first_index,
+                          .p = p,
+                          .key = key,
+                          .dtype = dtype});
   };
   Tensor y = empty_like(x);
   run(x.data(), residual.defined() ? residual.data() : nullptr, y.data());
   return differentiable(y, {x, residual}, [run, added = residual.defined()](const Tensor& dy) -> Grads {
-    Tensor dx = empty_like(dy);
+    const Tensor dx = added ? empty_like(dy) : reuse(dy);
     run(dy.data(), nullptr, dx.data());
     return {dx, added ? dy : Tensor()};
   });

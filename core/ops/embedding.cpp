@@ -1,6 +1,7 @@
 // Rows of a table by id, and a gradient that is the same on any number of threads.
-#include "core/ops.h"
 #include "kernels/embedding.h"
+
+#include "core/ops.h"
 
 namespace hinoki {
 
@@ -10,10 +11,11 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
   require(table.rank() == 2 && table.contiguous(), "embedding: table ", table.shape(), " is not [vocabulary, width]");
   const int64_t rows = ids.numel(), cols = table.size(1), time = std::max<int64_t>(1, ids.size(-1));
   const bool placed = positions.defined();
+  const int64_t count = placed ? positions.size(0) : 0;
   require(!placed || (positions.rank() == 2 && positions.size(1) == cols), "embedding: positions ", positions.shape(),
           ", table ", table.shape());
-  require(!placed || first_position + time <= positions.size(0), "embedding: position ", first_position + time - 1,
-          " is past the last of ", positions.size(0));
+  require(!placed || first_position + time <= count, "embedding: position ", first_position + time - 1,
+          " is past the last of ", count);
   const DType dtype = table.dtype() == DType::f64 ? DType::f64 : DType::f32;
   require(!recording({table}) || table.dtype() == dtype, "embedding: a table stored as ", table.dtype(),
           " takes no part in training");
@@ -22,21 +24,36 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
   shape.push_back(cols);
   Tensor y = empty(shape, dtype);
   kernels::embedding.run(y.device(), y.stream(),
-                         {.ids = ids.as<int32_t>(), .table = table.data(),
-                          .positions = placed ? positions.data() : nullptr, .y = y.data(), .rows = rows, .cols = cols,
-                          .vocabulary = table.size(0), .position_count = placed ? positions.size(0) : 0, .time = time,
-                          .first_position = first_position, .dtype = dtype, .table_dtype = table.dtype(),
+                         {.ids = ids.as<int32_t>(),
+                          .table = table.data(),
+                          .positions = placed ? positions.data() : nullptr,
+                          .y = y.data(),
+                          .rows = rows,
+                          .cols = cols,
+                          .vocabulary = table.size(0),
+                          .position_count = count,
+                          .time = time,
+                          .first_position = first_position,
+                          .dtype = dtype,
+                          .table_dtype = table.dtype(),
                           .positions_dtype = placed ? positions.dtype() : dtype});
   return differentiable(
       y, {table, positions},
-      [ids = Saved(ids), to_table = Sink(table), to_positions = Sink(positions), vocabulary = table.size(0),
-       count = placed ? positions.size(0) : 0, rows, cols, time, first_position](const Tensor& dy) -> Grads {
+      [ids = Saved(ids), to_table = Sink(table), to_positions = Sink(positions), vocabulary = table.size(0), count,
+       rows, cols, time, first_position](const Tensor& dy) -> Grads {
         const auto add_up = [&](const Sink::Target& to, const int32_t* which, int64_t entries) {
           if (!to.tensor.defined()) return;
           kernels::embedding_grad.run(dy.device(), dy.stream(),
-                                      {.dy = dy.data(), .ids = which, .dtable = to.data(), .accumulate = to.accumulate,
-                                       .rows = rows, .cols = cols, .vocabulary = entries, .time = time,
-                                       .first = first_position, .dtype = dy.dtype()});
+                                      {.dy = dy.data(),
+                                       .ids = which,
+                                       .dtable = to.data(),
+                                       .accumulate = to.accumulate,
+                                       .rows = rows,
+                                       .cols = cols,
+                                       .vocabulary = entries,
+                                       .time = time,
+                                       .first = first_position,
+                                       .dtype = dy.dtype()});
         };
         const Sink::Target dtable = to_table.open(), dpositions = to_positions.open();
         add_up(dtable, ids->as<int32_t>(), vocabulary);

@@ -1,6 +1,8 @@
 // Layer norm, alone and behind the residual sum it reads.
-#include "core/ops.h"
 #include "kernels/layer_norm.h"
+
+#include "core/ops.h"
+#include "core/reuse.h"
 
 namespace hinoki {
 namespace {
@@ -16,15 +18,25 @@ struct Statistics {
   Tensor mean, rstd;  // [rows]
 };
 
-Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight, const Tensor& bias, double eps,
-               const Tensor& sum, const Tensor& y) {
+Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight, const Tensor& bias,
+               double eps, const Tensor& sum, const Tensor& y) {
   const int64_t cols = x.size(-1), rows = cols ? x.numel() / cols : 0;
   Statistics s{empty({rows}, x.dtype()), empty({rows}, x.dtype())};
   const auto data = [](const Tensor& t) { return t.defined() ? t.data() : nullptr; };
   kernels::layer_norm.run(x.device(), x.stream(),
-                          {.x = x.data(), .delta = data(d1), .delta2 = data(d2), .weight = weight.data(),
-                           .bias = data(bias), .sum = data(sum), .y = y.data(), .mean = s.mean.data(),
-                           .rstd = s.rstd.data(), .rows = rows, .cols = cols, .eps = eps, .dtype = x.dtype()});
+                          {.x = x.data(),
+                           .delta = data(d1),
+                           .delta2 = data(d2),
+                           .weight = weight.data(),
+                           .bias = data(bias),
+                           .sum = data(sum),
+                           .y = y.data(),
+                           .mean = s.mean.data(),
+                           .rstd = s.rstd.data(),
+                           .rows = rows,
+                           .cols = cols,
+                           .eps = eps,
+                           .dtype = x.dtype()});
   return s;
 }
 
@@ -37,16 +49,24 @@ struct Backward {
 
   Grads operator()(const Tensor& dy, const Tensor& dsum) const {
     const int64_t cols = sum->size(-1), rows = cols ? sum->numel() / cols : 0;
-    Tensor dx = empty_like(*sum);
+    const Tensor dx = dsum.defined() && dsum.storage().use_count() == 1 ? dsum.detach() : reuse(dy);
     const Sink::Target dweight = to_weight.open(), dbias = to_bias.open();
     require(!dbias.tensor.defined() || !dweight.tensor.defined() || dweight.accumulate == dbias.accumulate,
             "layer_norm: weight and bias must be accumulated together");
-    kernels::layer_norm_grad.run(
-        dy.device(), dy.stream(),
-        {.dy = dy.data(), .s = sum->data(), .weight = weight->data(), .mean = statistics.mean.data(),
-         .rstd = statistics.rstd.data(), .dsum = dsum.defined() ? dsum.data() : nullptr, .dx = dx.data(),
-         .dweight = dweight.data(), .dbias = dbias.data(), .accumulate = dweight.accumulate || dbias.accumulate,
-         .rows = rows, .cols = cols, .dtype = dy.dtype()});
+    kernels::layer_norm_grad.run(dy.device(), dy.stream(),
+                                 {.dy = dy.data(),
+                                  .s = sum->data(),
+                                  .weight = weight->data(),
+                                  .mean = statistics.mean.data(),
+                                  .rstd = statistics.rstd.data(),
+                                  .dsum = dsum.defined() ? dsum.data() : nullptr,
+                                  .dx = dx.data(),
+                                  .dweight = dweight.data(),
+                                  .dbias = dbias.data(),
+                                  .accumulate = dweight.accumulate || dbias.accumulate,
+                                  .rows = rows,
+                                  .cols = cols,
+                                  .dtype = dy.dtype()});
     return {dx, dweight, dbias};
   }
 };
@@ -58,9 +78,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   Tensor y = empty_like(x);
   const Statistics s = run(x, {}, {}, weight, bias, eps, {}, y);
   return differentiable(y, {x, weight, bias},
-                        [b = Backward{Saved(x), Saved(weight), s, Sink(weight), Sink(bias)}](const Tensor& dy) -> Grads {
-                          return b(dy, {});
-                        });
+                        [b = Backward{Saved(x), Saved(weight), s, Sink(weight), Sink(bias)}](
+                            const Tensor& dy) -> Grads { return b(dy, {}); });
 }
 
 Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight,
@@ -71,14 +90,13 @@ Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, 
             ", what is added ", d.shape());
   Tensor sum = empty_like(x), y = empty_like(x);
   const Statistics s = run(x, d1, d2, weight, bias, eps, sum, y);
-  const auto out = differentiable(
-      {sum, y}, {x, d1, d2, weight, bias},
-      [b = Backward{Saved(sum), Saved(weight), s, Sink(weight), Sink(bias)},
-       two = d2.defined()](const std::vector<Tensor>& dys) -> Grads {
-        if (!dys[1].defined()) return {dys[0], dys[0], two ? dys[0] : Tensor(), {}, {}};
-        Grads g = b(dys[1], dys[0]);
-        return {g[0], g[0], two ? g[0] : Grad(), g[1], g[2]};
-      });
+  const auto out = differentiable({sum, y}, {x, d1, d2, weight, bias},
+                                  [b = Backward{Saved(sum), Saved(weight), s, Sink(weight), Sink(bias)},
+                                   two = d2.defined()](const std::vector<Tensor>& dys) -> Grads {
+                                    if (!dys[1].defined()) return {dys[0], dys[0], two ? dys[0] : Tensor(), {}, {}};
+                                    Grads g = b(dys[1], dys[0]);
+                                    return {g[0], g[0], two ? g[0] : Grad(), g[1], g[2]};
+                                  });
   return {out[0], out[1]};
 }
 

@@ -35,12 +35,26 @@ struct Problem {
     for (int64_t i = 0; i < rows; i += kChunk) {
       const int64_t n = std::min(kChunk, rows - i);
       kernels::gemm.run(x.device(), x.stream(),
-                        {.a = row(x, i), .b = weight.data(), .c = logits.data(), .m = n, .n = vocab, .k = width,
-                         .lda = width, .ldb = width, .ldc = vocab, .b_transposed = true, .dtype = x.dtype(),
+                        {.a = row(x, i),
+                         .b = weight.data(),
+                         .c = logits.data(),
+                         .m = n,
+                         .n = vocab,
+                         .k = width,
+                         .lda = width,
+                         .ldb = width,
+                         .ldc = vocab,
+                         .b_transposed = true,
+                         .dtype = x.dtype(),
                          .b_dtype = weight.dtype()});
       kernels::softmax_loss.run(x.device(), x.stream(),
-                                {.logits = logits.data(), .labels = labels.as<int32_t>() + i, .loss = losses + i,
-                                 .gradient = gradient, .rows = n, .vocabulary = vocab, .first_row = i,
+                                {.logits = logits.data(),
+                                 .labels = labels.as<int32_t>() + i,
+                                 .loss = losses + i,
+                                 .gradient = gradient,
+                                 .rows = n,
+                                 .vocabulary = vocab,
+                                 .first_row = i,
                                  .dtype = x.dtype()});
       body(i, n, logits);
     }
@@ -70,22 +84,41 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   problem.each_chunk(losses.as<double>(), gradient, [&](int64_t i, int64_t n, const Tensor& dlogits) {
     if (dx.defined())
       kernels::gemm.run(x.device(), x.stream(),
-                        {.a = dlogits.data(), .b = weight.data(), .c = problem.row(dx, i), .m = n, .n = width,
-                         .k = vocab, .lda = vocab, .ldb = width, .ldc = width, .dtype = x.dtype(),
+                        {.a = dlogits.data(),
+                         .b = weight.data(),
+                         .c = problem.row(dx, i),
+                         .m = n,
+                         .n = width,
+                         .k = vocab,
+                         .lda = vocab,
+                         .ldb = width,
+                         .ldc = width,
+                         .dtype = x.dtype(),
                          .b_dtype = weight.dtype()});
     if (dweight.tensor.defined())
       kernels::gemm.run(x.device(), x.stream(),
-                        {.a = dlogits.data(), .b = problem.row(x, i), .c = dweight.data(), .m = vocab, .n = width,
-                         .k = n, .lda = vocab, .ldb = width, .ldc = width, .a_transposed = true,
-                         .accumulate = i > 0 || dweight.accumulate, .dtype = x.dtype(), .b_dtype = x.dtype()});
+                        {.a = dlogits.data(),
+                         .b = problem.row(x, i),
+                         .c = dweight.data(),
+                         .m = vocab,
+                         .n = width,
+                         .k = n,
+                         .lda = vocab,
+                         .ldb = width,
+                         .ldc = width,
+                         .a_transposed = true,
+                         .accumulate = i > 0 || dweight.accumulate,
+                         .dtype = x.dtype(),
+                         .b_dtype = x.dtype()});
   });
   Tensor total = zeros({}, DType::f64);
   for (int64_t i = 0; i < rows; ++i) *total.as<double>() += losses.as<double>()[i];
 
   return differentiable(total, {x, weight}, [dx, dweight](const Tensor& dy) -> Grads {
     const double factor = dy.item();
-    require(factor == 1 || !dweight.in_leaf,
-            "linear_cross_entropy: its loss must be the sum that backward() starts from; scale gradients in the optimizer");
+    require(
+        factor == 1 || !dweight.in_leaf,
+        "linear_cross_entropy: its loss must be the sum that backward() starts from; scale gradients in the optimizer");
     scale_in_place(dx, factor);
     scale_in_place(dweight.tensor, factor);
     return {dx, dweight};

@@ -1,14 +1,23 @@
 // Rotary positions, turned in place: forward on the projection's output, backward on its gradient.
-#include "core/ops.h"
 #include "kernels/rotary.h"
+
+#include <cstring>
+
+#include "core/ops.h"
+#include "core/reuse.h"
 
 namespace hinoki {
 
 RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype) {
   RotaryTable table{empty({positions, dims / 2}, dtype), empty({positions, dims / 2}, dtype), dims};
   kernels::rotary_table.run(Device::cpu, {},
-                            {.cos = table.cos.data(), .sin = table.sin.data(), .positions = positions,
-                             .rotary_dims = dims, .base = base, .scaling = scaling, .dtype = dtype});
+                            {.cos = table.cos.data(),
+                             .sin = table.sin.data(),
+                             .positions = positions,
+                             .rotary_dims = dims,
+                             .base = base,
+                             .scaling = scaling,
+                             .dtype = dtype});
   return table;
 }
 
@@ -26,18 +35,30 @@ Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout lay
   const bool per_head = layout == QkvLayout::per_head;
   const auto turn = [=](const Tensor& x, bool inverse) {
     kernels::rotary.run(x.device(), x.stream(),
-                        {.data = x.data(), .rows = rows, .heads = heads, .row_stride = width,
-                         .head_stride = per_head ? 3 * dim : dim, .query_offset = 0,
-                         .key_offset = per_head ? dim : heads * dim, .rotary_dims = table.dims,
-                         .cos = table.cos.data(), .sin = table.sin.data(), .table_rows = table.cos.size(0),
-                         .positions = positions.defined() ? positions.as<int32_t>() : nullptr, .time = time,
-                         .offset = first_position, .inverse = inverse, .dtype = x.dtype()});
+                        {.data = x.data(),
+                         .rows = rows,
+                         .heads = heads,
+                         .row_stride = width,
+                         .head_stride = per_head ? 3 * dim : dim,
+                         .query_offset = 0,
+                         .key_offset = per_head ? dim : heads * dim,
+                         .rotary_dims = table.dims,
+                         .cos = table.cos.data(),
+                         .sin = table.sin.data(),
+                         .table_rows = table.cos.size(0),
+                         .positions = positions.defined() ? positions.as<int32_t>() : nullptr,
+                         .time = time,
+                         .offset = first_position,
+                         .inverse = inverse,
+                         .dtype = x.dtype()});
     x.storage()->touch();
   };
   turn(qkv, false);
   return differentiable(qkv.detach(), {qkv}, [turn](const Tensor& dy) -> Grads {
-    turn(dy, true);
-    return {dy};
+    const Tensor dx = reuse(dy);
+    if (dx.data() != dy.data()) std::memcpy(dx.data(), dy.data(), size_t(dy.numel()) * size_of(dy.dtype()));
+    turn(dx, true);
+    return {dx};
   });
 }
 
