@@ -35,7 +35,8 @@ inline Vector<T> exp2(Vector<T> x) {
 #pragma GCC unroll 12
   for (int i = terms - 2; i >= 0; --i) p = fma(p, f, broadcast(E::kTerms[i]));
   p = fma(p, f, broadcast(T(1)));
-  const Bits<T> scaled = reinterpret_cast<Bits<T>>(p) + (reinterpret_cast<Bits<T>>(shifted) << E::kMantissa);
+  using U = typename VectorOf<T>::Unsigned;
+  const U scaled = reinterpret_cast<U>(p) + (reinterpret_cast<U>(shifted) << E::kMantissa);
   return x < broadcast(E::kLowest) ? Vector<T>{} : reinterpret_cast<Vector<T>>(scaled);
 }
 
