@@ -32,6 +32,8 @@ TokenCorpus::TokenCorpus(const std::filesystem::path& folder, const std::string&
     : folder_(folder), tokenizer_hash_(tokenizer_hash) {
   require<Exit::data>(std::filesystem::is_directory(folder), "there is no corpus ", folder,
                       "; make it with `hinoki data text`");
+  require<Exit::data>(!std::filesystem::exists(folder / kUnfinished), "the corpus ", folder,
+                      " is not finished; run `hinoki data text` again");
   for (int64_t number = 0; std::filesystem::exists(shard_path(folder, split, number)); ++number)
     open(shard_path(folder, split, number), split);
   require<Exit::data>(!shards_.empty(), folder, " has no shard ", shard_path(folder, split, 0).filename(),

@@ -20,6 +20,8 @@ namespace hinoki {
 
 inline constexpr int64_t kTokenBlock = 65536;
 inline constexpr int64_t kTokenShardVersion = 1;
+// A file beside the shards while a corpus is being made, and after a run that was killed.
+inline constexpr const char* kUnfinished = "unfinished";
 
 struct TokenShardInfo {
   std::string split;           // "train" or "validation"

@@ -1,0 +1,107 @@
+#include "data/prepare_report.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/base/check.h"
+#include "data/hash128.h"
+#include "data/token_shard.h"
+
+namespace hinoki {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json split_json(const SplitReport& s) {
+  return {{"shards", s.shards},
+          {"documents", s.documents},
+          {"tokens", s.tokens},
+          {"bytes", s.bytes},
+          {"characters", s.characters}};
+}
+
+SplitReport split_of(const Json& j) {
+  return {.shards = j.at("shards"),
+          .documents = j.at("documents"),
+          .tokens = j.at("tokens"),
+          .bytes = j.at("bytes"),
+          .characters = j.at("characters")};
+}
+
+bool all_there(const std::filesystem::path& folder, const std::string& split, int64_t shards) {
+  for (int64_t n = 0; n < shards; ++n)
+    if (!std::filesystem::exists(shard_path(folder, split, n))) return false;
+  return true;
+}
+
+}  // namespace
+
+std::string settings_json(const TextPreparation& settings, const std::string& tokenizer_hash,
+                          const std::vector<TextFile>& files) {
+  Hasher128 names;
+  for (const TextFile& f : files) {
+    const std::string line = say(f.path.filename().string(), "\t", f.size, "\n");
+    names.add(line.data(), line.size());
+  }
+  const PieceSettings& p = settings.pieces;
+  const char* documents[] = {"file", "paragraph", "line"};
+  const char* deduplicate[] = {"none", "line", "document"};
+  const char* broken[] = {"fail", "replace", "skip"};
+  const Json j{{"tokenizer", tokenizer_hash},
+               {"documents", documents[int(p.documents)]},
+               {"json_key", p.json_key},
+               {"nfkc", p.clean.nfkc},
+               {"broken_text", broken[int(p.clean.broken)]},
+               {"min_characters", p.min_characters},
+               {"deduplicate", deduplicate[int(settings.deduplicate)]},
+               {"validation_fraction", settings.validation_fraction},
+               {"shard_tokens", settings.shard_tokens},
+               {"shard_version", kTokenShardVersion},
+               {"input_files", files.size()},
+               {"input_names_and_sizes", hex_of(names.value())}};
+  return j.dump();
+}
+
+std::string report_json(const std::string& settings, const TextReport& r) {
+  const Json j{{"settings", Json::parse(settings)},
+               {"files", r.files},
+               {"empty_files", r.empty_files},
+               {"input_bytes", r.input_bytes},
+               {"json_records", r.pieces.records},
+               {"lines", r.pieces.lines},
+               {"lines_cut", r.pieces.cut},
+               {"short_lines_dropped", r.pieces.short_dropped},
+               {"duplicate_lines_dropped", r.documents.duplicate_lines},
+               {"duplicate_documents_dropped", r.documents.duplicate_documents},
+               {"emptied_documents", r.documents.emptied_documents},
+               {"broken_lines_dropped", r.pieces.broken_dropped},
+               {"broken_bytes_replaced", r.pieces.broken_replaced},
+               {"train", split_json(r.train)},
+               {"validation", split_json(r.validation)}};
+  return j.dump(2) + "\n";
+}
+
+std::optional<TextReport> finished_report(const std::filesystem::path& folder, const std::string& settings) {
+  const auto path = folder / kPrepareReport;
+  if (!std::filesystem::exists(path) || std::filesystem::exists(folder / kUnfinished)) return std::nullopt;
+  TextReport report;
+  try {
+    std::ifstream in(path);
+    const Json j = Json::parse(in);
+    const Json before = j.at("settings"), now = Json::parse(settings);
+    for (const auto& [key, value] : now.items())
+      require<Exit::usage>(before.contains(key) && before[key] == value, folder, " already holds a corpus, made with ",
+                           key, " = ", before.value(key, Json()).dump(), " and not ", value.dump(),
+                           "; choose another --output or add --overwrite");
+    report.train = split_of(j.at("train"));
+    report.validation = split_of(j.at("validation"));
+  } catch (const Json::exception& e) {
+    fail<Exit::data>(path, " is damaged: ", e.what(), "; add --overwrite to make the corpus again");
+  }
+  if (!all_there(folder, "train", report.train.shards) || !all_there(folder, "validation", report.validation.shards))
+    return std::nullopt;
+  report.reused = true;
+  return report;
+}
+
+}  // namespace hinoki

@@ -1,0 +1,226 @@
+#include "data/text_prepare.h"
+
+#include <chrono>
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "data/duplicates.h"
+#include "data/ordered_work.h"
+#include "data/prepare_report.h"
+#include "data/publish.h"
+#include "data/token_shards_writer.h"
+
+namespace hinoki {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kChanged = "the inputs changed while they were read; run `hinoki data text` again";
+
+// A line on the log every few seconds.
+class Progress {
+ public:
+  explicit Progress(const char* what) : what_(what) {}
+  void show(int64_t bytes) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - said_ < std::chrono::seconds(5)) return;
+    said_ = now;
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    inform(what_, ": ", bytes / 1000000, " MB, ", double(int64_t(double(bytes) / seconds / 1e5)) / 10, " MB/s");
+  }
+
+ private:
+  const char* what_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), said_ = begun_;
+};
+
+struct Work {
+  TextBlock block;
+  std::vector<uint64_t> duplicates;  // ordinals of this block's pieces
+};
+
+// Reads all inputs once: cleans in parallel, gives the pieces in order.
+struct Pass {
+  TextSource source;
+  PieceCounts counts;
+
+  template <class Next, class Make, class Take>
+  void run(const char* what, int threads, Next&& more, Make&& make, Take&& take) {
+    Progress progress(what);
+    OrderedWork<Work, TextPieces> work;
+    work.next = [&]() -> std::optional<Work> {
+      auto block = source.next();
+      if (!block) return std::nullopt;
+      progress.show(source.bytes());
+      Work w{std::move(*block), {}};
+      more(w);
+      return w;
+    };
+    work.work = make;
+    work.take = [&](TextPieces&& pieces) {
+      counts.add(pieces.counts);
+      take(pieces);
+    };
+    work.run(threads);
+  }
+};
+
+// The ordinals in `duplicates` are of single lines, or of the first pieces of whole documents.
+void mark(TextPieces& pieces, const std::vector<uint64_t>& duplicates) {
+  for (const uint64_t ordinal : duplicates) {
+    const uint64_t piece = ordinal & 0xFFFFFFFF;
+    require<Exit::data>(piece < pieces.pieces.size(), kChanged);
+    pieces.pieces[piece].duplicate = true;
+  }
+}
+
+void tokenize(TextPieces& pieces, const Tokenizer& tokenizer, Deduplicate deduplicate) {
+  bool dropped = false;
+  for (Piece& p : pieces.pieces) {
+    if (p.kind == Piece::border) dropped = false;
+    dropped = p.duplicate || (dropped && deduplicate == Deduplicate::document);
+    p.first_token = p.last_token = pieces.tokens.size();
+    if (p.kind != Piece::text || dropped) continue;
+    const std::vector<int32_t> ids = tokenizer.encode(pieces.text_of(p));
+    pieces.tokens.insert(pieces.tokens.end(), ids.begin(), ids.end());
+    p.last_token = pieces.tokens.size();
+  }
+}
+
+SplitReport report_of(const TokenShardsWriter& w, int64_t documents) {
+  return {.shards = w.shards(),
+          .documents = documents,
+          .tokens = w.tokens(),
+          .bytes = w.bytes(),
+          .characters = w.characters()};
+}
+
+class Preparation {
+ public:
+  Preparation(const Tokenizer& tokenizer, const TextPreparation& settings, std::vector<TextFile> files)
+      : tokenizer_(tokenizer), settings_(settings), files_(std::move(files)) {}
+
+  TextReport run() {
+    if (settings_.deduplicate != Deduplicate::none) find_duplicates();
+    write();
+    duplicates_.reset();
+    require<Exit::data>(report_.train.tokens > 0, "no text for training was left of ", report_.files, " files (",
+                        report_.input_bytes, " bytes): ", report_.pieces.lines, " lines, of them ",
+                        report_.pieces.short_dropped, " too short and ", report_.documents.duplicate_lines,
+                        " duplicates");
+    if (settings_.validation_fraction > 0 && report_.validation.tokens == 0)
+      warn("none of the ", report_.documents.documents, " documents fell to validation; raise --validation-fraction, ",
+           "or let --documents make smaller ones");
+    return report_;
+  }
+
+ private:
+  void find_duplicates() {
+    duplicates_.emplace(settings_.output / ".duplicates");
+    DocumentAssembler documents(
+        {.append = {}, .end = {}, .seen = [&](const Hash128& h, uint64_t ordinal) { duplicates_->add(h, ordinal); }},
+        Deduplicate::none, 0);
+    Pass pass{TextSource(files_), {}};
+    pass.run(
+        "looking for duplicates", settings_.threads, [](Work&) {},
+        [&](Work&& w) { return make_pieces(w.block, settings_.pieces); },
+        [&](TextPieces& block) {
+          if (settings_.deduplicate == Deduplicate::document) return documents.add(block);
+          for (size_t i = 0; i < block.pieces.size(); ++i)
+            if (block.pieces[i].kind == Piece::text) duplicates_->add(block.pieces[i].hash, block.ordinal(i));
+        });
+    documents.finish();
+    seen_bytes_ = pass.source.bytes();
+  }
+
+  void write() {
+    const auto info = [&](const char* split) {
+      return TokenShardInfo{.split = split, .tokenizer_hash = tokenizer_.hash(), .vocabulary_size = tokenizer_.size()};
+    };
+    TokenShardsWriter train(settings_.output, info("train"), settings_.shard_tokens);
+    TokenShardsWriter validation(settings_.output, info("validation"), settings_.shard_tokens);
+    const auto split = [&](bool to_validation) -> TokenShardsWriter& { return to_validation ? validation : train; };
+    const DocumentOutput output{.append =
+                                    [&](bool to_validation, const DocumentPart& part) {
+                                      TokenShardsWriter& writer = split(to_validation);
+                                      for (int i = 0; i < part.newlines; ++i)
+                                        writer.append(tokenizer_.newline_ids(), 1, 1);
+                                      writer.append(part.tokens, part.bytes, part.characters);
+                                    },
+                                .end = [&](bool to_validation) { split(to_validation).end_document(tokenizer_.eos()); },
+                                .seen = {}};
+    DocumentAssembler documents(output, settings_.deduplicate, settings_.validation_fraction);
+    Pass pass{TextSource(files_), {}};
+    pass.run(
+        "tokenizing", settings_.threads,
+        [&](Work& w) {
+          if (duplicates_) w.duplicates = duplicates_->take_below(uint64_t(w.block.number + 1) << 32);
+        },
+        [&](Work&& w) {
+          TextPieces pieces = make_pieces(w.block, settings_.pieces);
+          mark(pieces, w.duplicates);
+          tokenize(pieces, tokenizer_, settings_.deduplicate);
+          return pieces;
+        },
+        [&](TextPieces& block) { documents.add(block); });
+    documents.finish();
+    require<Exit::data>(!duplicates_ || pass.source.bytes() == seen_bytes_, kChanged);
+    train.finish();
+    validation.finish();
+    report_.files = int64_t(files_.size());
+    report_.empty_files = pass.source.empty_files();
+    report_.input_bytes = pass.source.bytes();
+    report_.pieces = pass.counts;
+    report_.documents = documents.counts();
+    report_.validation = report_of(validation, report_.documents.validation_documents);
+    report_.train = report_of(train, report_.documents.documents - report_.documents.validation_documents);
+  }
+
+  const Tokenizer& tokenizer_;
+  const TextPreparation& settings_;
+  std::vector<TextFile> files_;
+  std::optional<Duplicates> duplicates_;
+  int64_t seen_bytes_ = 0;
+  TextReport report_;
+};
+
+void begin_output(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  require<Exit::data>(!error, "cannot make the folder ", folder, ": ", error.message());
+  write_published(folder / kUnfinished, "hinoki data text has not finished here; run it again\n");
+  fs::remove(folder / kPrepareReport);
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().string().ends_with(".h5.tmp")) fs::remove(entry.path());
+}
+
+}  // namespace
+
+TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& settings) {
+  require<Exit::usage>(settings.validation_fraction >= 0 && settings.validation_fraction < 1,
+                       "the validation fraction is ", settings.validation_fraction, "; it must be in [0, 1)");
+  require<Exit::usage>(settings.threads > 0, "tokenizing needs at least one thread");
+  require<Exit::data>(tokenizer.eos() >= 0, "the tokenizer has no end-of-text piece (</s>) to put after documents");
+  std::vector<TextFile> files = list_text_files(settings.inputs);
+  const std::string described = settings_json(settings, tokenizer.hash(), files);
+  if (!settings.overwrite)
+    if (const auto before = finished_report(settings.output, described)) return *before;
+  begin_output(settings.output);
+  const TextReport report = Preparation(tokenizer, settings, std::move(files)).run();
+  write_published(settings.output / "spiece.model", tokenizer.bytes());
+  write_published(settings.output / kPrepareReport, report_json(described, report));
+  fs::remove(settings.output / kUnfinished);
+  return report;
+}
+
+void for_each_line(const TextPreparation& settings, const std::function<void(std::string_view)>& line) {
+  Pass pass{TextSource(list_text_files(settings.inputs)), {}};
+  pass.run(
+      "reading", settings.threads, [](Work&) {}, [&](Work&& w) { return make_pieces(w.block, settings.pieces); },
+      [&](TextPieces& block) {
+        for (const Piece& p : block.pieces)
+          if (p.kind == Piece::text) line(block.text_of(p));
+      });
+}
+
+}  // namespace hinoki
