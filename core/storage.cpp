@@ -40,11 +40,13 @@ class Cache {
       free_.erase(found);
       use_.cached -= block.bytes;
     } else {
-      if (use_.cached > use_.live / 2 + kHuge * 64) drop();
+      // What is cached was live once, in other sizes; only a footprint well above what was ever live at once is waste.
+      if (use_.live + use_.cached + bytes > highest_ + highest_ / 4 + 32 * kHuge) drop();
       block = {fresh(bytes), bytes};
     }
     use_.live += block.bytes;
     use_.peak = std::max(use_.peak, use_.live);
+    highest_ = std::max(highest_, use_.live);
     return block;
   }
 
@@ -87,6 +89,7 @@ class Cache {
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;
   MemoryUse use_;
+  size_t highest_ = 0;  // of use_.live, ever
 };
 
 Cache& cache() {

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "data/hash128.h"
+#include "core/base/hash128.h"
 #include "data/text_pieces.h"
 
 namespace hinoki {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/external_sort.h"
-#include "data/hash128.h"
+#include "core/base/hash128.h"
 
 namespace hinoki {
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
-#include "data/hash128.h"
+#include "core/base/hash128.h"
 #include "data/token_shard.h"
 
 namespace hinoki {

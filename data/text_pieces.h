@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/hash128.h"
+#include "core/base/hash128.h"
 #include "data/text_clean.h"
 #include "data/text_source.h"
 
