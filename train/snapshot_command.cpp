@@ -34,8 +34,9 @@ std::vector<SnapshotPath> all_below(const std::string& path) {
 }
 
 void list(const SnapshotArguments& arguments) {
+  const std::vector<SnapshotPath> all = all_below(arguments.path);
   std::printf("%12s %12s  %s\n", "step", "MiB", "snapshot");
-  for (const SnapshotPath& snapshot : all_below(arguments.path)) {
+  for (const SnapshotPath& snapshot : all) {
     double bytes = 0;
     for (const std::string& name : list_tree(snapshot.path))
       bytes += static_cast<double>(file_size(snapshot.path + "/" + name));

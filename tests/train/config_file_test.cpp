@@ -153,6 +153,9 @@ TEST(ConfigFile, HostileTextIsAnError) {
   refuse(dots + " = 1\n", {"run.toml:1", "more than 256 dots"});
   refuse("[" + dots + "]\n", {"more than 256 dots"});
   refuse("x = " + std::string(100'000, '['), {"run.toml:1"});
+  refuse("x = 1\u00ff\n", {"run.toml:1"});  // a letter where the library may run off a function's end
+  EXPECT_EQ(load("recipe = \"\"\"a\\\n\u00ff\"\"\"\n").recipe, "a\u00ff");
+  refuse("x = 1979-05-27T:2:03070Z\n", {"run.toml: the TOML reader"});  // on which the library aborts by itself
   refuse(std::string(kMaxConfigBytes + 1, ' '), {"larger than"});
 }
 
