@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "data/external_sort.h"
 #include "core/base/hash128.h"
+#include "data/external_sort.h"
 
 namespace hinoki {
 

@@ -1,24 +1,25 @@
 #include "data/prepare_report.h"
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "core/base/check.h"
+#include "core/base/file.h"
 #include "core/base/hash128.h"
+#include "core/base/json.h"
 #include "data/token_shard.h"
 
 namespace hinoki {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;  // keeps the order in which people read it
 
-Json split_json(const SplitReport& s) {
+Ordered split_json(const SplitReport& s) {
   return {{"shards", s.shards},
           {"documents", s.documents},
           {"tokens", s.tokens},
           {"bytes", s.bytes},
           {"characters", s.characters}};
 }
+
+constexpr int64_t kLargestReport = 1 << 20;
 
 SplitReport split_of(const Json& j) {
   return {.shards = j.at("shards"),
@@ -47,37 +48,37 @@ std::string settings_json(const TextPreparation& settings, const std::string& to
   const char* documents[] = {"file", "paragraph", "line"};
   const char* deduplicate[] = {"none", "line", "document"};
   const char* broken[] = {"fail", "replace", "skip"};
-  const Json j{{"tokenizer", tokenizer_hash},
-               {"documents", documents[int(p.documents)]},
-               {"json_key", p.json_key},
-               {"nfkc", p.clean.nfkc},
-               {"broken_text", broken[int(p.clean.broken)]},
-               {"min_characters", p.min_characters},
-               {"deduplicate", deduplicate[int(settings.deduplicate)]},
-               {"validation_fraction", settings.validation_fraction},
-               {"shard_tokens", settings.shard_tokens},
-               {"shard_version", kTokenShardVersion},
-               {"input_files", files.size()},
-               {"input_names_and_sizes", hex_of(names.value())}};
+  const Ordered j{{"tokenizer", tokenizer_hash},
+                  {"documents", documents[int(p.documents)]},
+                  {"json_key", p.json_key},
+                  {"nfkc", p.clean.nfkc},
+                  {"broken_text", broken[int(p.clean.broken)]},
+                  {"min_characters", p.min_characters},
+                  {"deduplicate", deduplicate[int(settings.deduplicate)]},
+                  {"validation_fraction", settings.validation_fraction},
+                  {"shard_tokens", settings.shard_tokens},
+                  {"shard_version", kTokenShardVersion},
+                  {"input_files", files.size()},
+                  {"input_names_and_sizes", hex_of(names.value())}};
   return j.dump();
 }
 
 std::string report_json(const std::string& settings, const TextReport& r) {
-  const Json j{{"settings", Json::parse(settings)},
-               {"files", r.files},
-               {"empty_files", r.empty_files},
-               {"input_bytes", r.input_bytes},
-               {"json_records", r.pieces.records},
-               {"lines", r.pieces.lines},
-               {"lines_cut", r.pieces.cut},
-               {"short_lines_dropped", r.pieces.short_dropped},
-               {"duplicate_lines_dropped", r.documents.duplicate_lines},
-               {"duplicate_documents_dropped", r.documents.duplicate_documents},
-               {"emptied_documents", r.documents.emptied_documents},
-               {"broken_lines_dropped", r.pieces.broken_dropped},
-               {"broken_bytes_replaced", r.pieces.broken_replaced},
-               {"train", split_json(r.train)},
-               {"validation", split_json(r.validation)}};
+  const Ordered j{{"settings", Ordered::parse(settings)},
+                  {"files", r.files},
+                  {"empty_files", r.empty_files},
+                  {"input_bytes", r.input_bytes},
+                  {"json_records", r.pieces.records},
+                  {"lines", r.pieces.lines},
+                  {"lines_cut", r.pieces.cut},
+                  {"short_lines_dropped", r.pieces.short_dropped},
+                  {"duplicate_lines_dropped", r.documents.duplicate_lines},
+                  {"duplicate_documents_dropped", r.documents.duplicate_documents},
+                  {"emptied_documents", r.documents.emptied_documents},
+                  {"broken_lines_dropped", r.pieces.broken_dropped},
+                  {"broken_bytes_replaced", r.pieces.broken_replaced},
+                  {"train", split_json(r.train)},
+                  {"validation", split_json(r.validation)}};
   return j.dump(2) + "\n";
 }
 
@@ -86,8 +87,7 @@ std::optional<TextReport> finished_report(const std::filesystem::path& folder, c
   if (!std::filesystem::exists(path) || std::filesystem::exists(folder / kUnfinished)) return std::nullopt;
   TextReport report;
   try {
-    std::ifstream in(path);
-    const Json j = Json::parse(in);
+    const Json j = parse_json(read_file(path.string(), kLargestReport), path.string());
     const Json before = j.at("settings"), now = Json::parse(settings);
     for (const auto& [key, value] : now.items())
       require<Exit::usage>(before.contains(key) && before[key] == value, folder, " already holds a corpus, made with ",

@@ -3,11 +3,11 @@
 #include <chrono>
 
 #include "core/base/check.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "data/duplicates.h"
 #include "data/ordered_work.h"
 #include "data/prepare_report.h"
-#include "data/publish.h"
 #include "data/token_shards_writer.h"
 
 namespace hinoki {
@@ -188,7 +188,7 @@ void begin_output(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   require<Exit::data>(!error, "cannot make the folder ", folder, ": ", error.message());
-  write_published(folder / kUnfinished, "hinoki data text has not finished here; run it again\n");
+  write_file_durably((folder / kUnfinished).string(), "hinoki data text has not finished here; run it again\n");
   fs::remove(folder / kPrepareReport);
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().string().ends_with(".h5.tmp")) fs::remove(entry.path());
@@ -207,8 +207,8 @@ TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& setti
     if (const auto before = finished_report(settings.output, described)) return *before;
   begin_output(settings.output);
   const TextReport report = Preparation(tokenizer, settings, std::move(files)).run();
-  write_published(settings.output / "spiece.model", tokenizer.bytes());
-  write_published(settings.output / kPrepareReport, report_json(described, report));
+  write_file_durably((settings.output / "spiece.model").string(), tokenizer.bytes());
+  write_file_durably((settings.output / kPrepareReport).string(), report_json(described, report));
   fs::remove(settings.output / kUnfinished);
   return report;
 }

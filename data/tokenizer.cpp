@@ -61,7 +61,8 @@ Tokenizer::~Tokenizer() = default;
 
 std::filesystem::path Tokenizer::model_path(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return path;
-  const bool other = !std::filesystem::exists(path / "spiece.model") && std::filesystem::exists(path / "tokenizer.model");
+  const bool other =
+      !std::filesystem::exists(path / "spiece.model") && std::filesystem::exists(path / "tokenizer.model");
   return path / (other ? "tokenizer.model" : "spiece.model");
 }
 

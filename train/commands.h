@@ -7,6 +7,8 @@ class App;
 
 namespace hinoki {
 
+void add_data_command(CLI::App& app);
 void add_snapshot_command(CLI::App& app);
+void add_tokenizer_command(CLI::App& app);
 
 }  // namespace hinoki

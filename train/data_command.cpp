@@ -1,0 +1,77 @@
+// hinoki data text: raw text to token shards.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "core/base/parallel.h"
+#include "train/commands.h"
+#include "train/text_options.h"
+
+namespace hinoki {
+namespace {
+
+struct DataTextArguments {
+  std::string tokenizer;
+  TextPreparation settings;
+};
+
+void print_split(const char* name, const SplitReport& s) {
+  std::printf("%-11s %lld documents, %lld tokens, %lld characters, %.2f characters per token, %lld shards\n", name,
+              static_cast<long long>(s.documents), static_cast<long long>(s.tokens),
+              static_cast<long long>(s.characters),
+              s.tokens > 0 ? static_cast<double>(s.characters) / static_cast<double>(s.tokens) : 0.0,
+              static_cast<long long>(s.shards));
+}
+
+void print(const TextReport& r, const std::string& output) {
+  if (r.reused) {
+    std::printf("%s already holds this corpus (same settings, same input names and sizes)\n", output.c_str());
+  } else {
+    std::printf("read        %lld files (%lld empty), %lld bytes, %lld lines\n", static_cast<long long>(r.files),
+                static_cast<long long>(r.empty_files), static_cast<long long>(r.input_bytes),
+                static_cast<long long>(r.pieces.lines));
+    std::printf("dropped     %lld short lines, %lld duplicate lines, %lld duplicate documents, %lld broken lines\n",
+                static_cast<long long>(r.pieces.short_dropped), static_cast<long long>(r.documents.duplicate_lines),
+                static_cast<long long>(r.documents.duplicate_documents),
+                static_cast<long long>(r.pieces.broken_dropped));
+    std::printf("changed     %lld lines cut for their length, %lld broken bytes replaced\n",
+                static_cast<long long>(r.pieces.cut), static_cast<long long>(r.pieces.broken_replaced));
+  }
+  print_split("train", r.train);
+  print_split("validation", r.validation);
+}
+
+void prepare(DataTextArguments& arguments) {
+  arguments.settings.threads = pool().threads();
+  const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
+  print(prepare_text(tokenizer, arguments.settings), arguments.settings.output.string());
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app) {
+  CLI::App* data = app.add_subcommand("data", "Raw input to HDF5 files for training")->require_subcommand(1);
+  CLI::App* text = data->add_subcommand("text", "Text to token shards: clean, drop duplicates, split, tokenize");
+  auto arguments = std::make_shared<DataTextArguments>();
+  TextPreparation& settings = arguments->settings;
+  const std::map<std::string, Deduplicate> deduplicate{
+      {"none", Deduplicate::none}, {"line", Deduplicate::line}, {"document", Deduplicate::document}};
+  add_text_options(*text, settings);
+  text->add_option("--output", settings.output, "The folder for shards, tokenizer and prepare.json")->required();
+  text->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")->required();
+  text->add_option("--deduplicate", settings.deduplicate,
+                   "Drop what came before exactly: line, document or none (default: line)")
+      ->transform(CLI::CheckedTransformer(deduplicate).description(""))
+      ->type_name("NAME");
+  text->add_option("--validation-fraction", settings.validation_fraction,
+                   "Share of documents that goes to validation, by their hash")
+      ->capture_default_str();
+  text->add_option("--shard-tokens", settings.shard_tokens, "Tokens after which a new shard begins")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  text->add_flag("--overwrite", settings.overwrite, "Replace a finished corpus that was made otherwise");
+  text->callback([arguments] { prepare(*arguments); });
+}
+
+}  // namespace hinoki
