@@ -77,6 +77,14 @@ TEST(LinearCrossEntropy, AddsIntoTheLeafsBuffer) {
   for (size_t i = 0; i < once.size(); ++i) EXPECT_NEAR(twice[i], 2 * once[i], 1e-12 * std::abs(once[i]) + 1e-12);
 }
 
+// The buffer holds the weight's gradient before anybody knows the cotangent.
+TEST(LinearCrossEntropy, RefusesAScaledLossOverABuffer) {
+  const Tensor x = uniform({3, 4}, -1, 1, 1), labels = some_labels(3, 5);
+  const Tensor w = make_leaf(uniform({5, 4}, -1, 1, 2), "head", zeros({5, 4}, DType::f64));
+  EXPECT_ERROR(backward(scale(linear_cross_entropy(x, w, labels), 0.5)), Exit::failure,
+               "its loss must be the sum that backward() starts from");
+}
+
 TEST(LinearCrossEntropy, NothingIsDifferentiatedUnasked) {
   const Tensor x = uniform({3, 4}, -1, 1, 1), w = uniform({5, 4}, -1, 1, 2), labels = some_labels(3, 5);
   EXPECT_FALSE(linear_cross_entropy(x, w, labels).needs_grad());
