@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# From a bare Debian 12 machine to a trained Japanese GPT-NeoX in a Hugging Face folder. Finished stages are kept: run it
+# again after an interruption, and it goes on where it was.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stage() { printf '\n== %s (after %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+stage "packages"
+bash scripts/setup.sh
+SECONDS=0
+
+stage "build"
+cmake --preset release -DHINOKI_BUILD_TESTS=OFF >/dev/null
+cmake --build --preset release --target hinoki
+
+stage "corpus: Japanese manuals, help texts and stories out of Debian packages"
+bash scripts/corpus/build.sh lean corpus/lean
+
+work=corpus/quickstart
+mkdir -p "$work"
+if [ ! -f "$work/spiece.model" ]; then
+  stage "tokenizer: 8,000 pieces from 60,000 sampled lines"
+  build/hinoki tokenizer train --input corpus/lean --output "$work" --vocabulary-size 8000 --sample-lines 60000
+fi
+
+stage "data: text to token shards"
+build/hinoki data text --input corpus/lean --tokenizer "$work" --output "$work/tokens" --deduplicate line \
+  --validation-fraction 0.02
+
+stage "training"
+build/hinoki train configs/gpt_neox_tiny.toml
+
+model=$(ls -d runs/quickstart/snapshots/step-* | tail -1)
+stage "evaluation: what was learned beyond counting"
+build/hinoki eval "$model" --corpus "$work/tokens"
+
+stage "text"
+for prompt in "このコマンドは" "ファイルを" "設定を変更するには、"; do
+  build/hinoki generate "$model" --prompt "$prompt" --temperature 0.7 --top-p 0.9 --max-tokens 48 --seed 7
+done
+
+printf '\nThe model is in %s: transformers opens it as it is (see the README.md in it).\n' "$model"

@@ -1,0 +1,82 @@
+#include "models/sampling.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "tests/support/expect_error.h"
+
+namespace hinoki {
+namespace {
+
+// How often each token is drawn at 20,000 positions.
+std::map<int, double> shares(const Sampling& options, const std::vector<float>& logits) {
+  constexpr int kDraws = 20'000;
+  std::map<int, double> counts;
+  Sampler sample(options);
+  std::vector<int32_t> context;
+  for (int i = 0; i < kDraws; ++i) {
+    std::vector<float> copy = logits;
+    context.push_back(100);  // an id that no penalty touches
+    counts[sample(copy, context)] += 1.0 / kDraws;
+  }
+  return counts;
+}
+
+const std::vector<float> kLogits{std::log(0.5f), std::log(0.3f), std::log(0.15f), std::log(0.05f)};
+constexpr double kError = 0.015;  // four standard deviations of a share of 20,000 draws
+
+TEST(Sampling, DrawsBySoftmax) {
+  const auto s = shares({.seed = 1}, kLogits);
+  EXPECT_NEAR(s.at(0), 0.5, kError);
+  EXPECT_NEAR(s.at(1), 0.3, kError);
+  EXPECT_NEAR(s.at(2), 0.15, kError);
+  EXPECT_NEAR(s.at(3), 0.05, kError);
+}
+
+TEST(Sampling, TemperatureSharpens) {
+  const auto s = shares({.temperature = 0.5, .seed = 1}, kLogits);  // probabilities squared
+  const double total = 0.25 + 0.09 + 0.0225 + 0.0025;
+  EXPECT_NEAR(s.at(0), 0.25 / total, kError);
+  EXPECT_NEAR(s.at(1), 0.09 / total, kError);
+}
+
+TEST(Sampling, TopKKeepsTheLikeliest) {
+  const auto s = shares({.top_k = 2, .seed = 1}, kLogits);
+  EXPECT_EQ(s.size(), 2u);
+  EXPECT_NEAR(s.at(0), 0.5 / 0.8, kError);
+}
+
+TEST(Sampling, TopPKeepsTheSmallestSetThatHoldsTheShare) {
+  EXPECT_EQ(shares({.top_p = 0.49, .seed = 1}, kLogits).size(), 1u);
+  EXPECT_EQ(shares({.top_p = 0.51, .seed = 1}, kLogits).size(), 2u);
+  EXPECT_EQ(shares({.top_p = 0.81, .seed = 1}, kLogits).size(), 3u);
+}
+
+TEST(Sampling, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogits) {
+  std::vector<float> logits{2, -2, 1};
+  Sampler sample({.temperature = 0, .repetition_penalty = 4});
+  EXPECT_EQ(sample(logits, std::vector<int32_t>{0, 1, 0}), 2);
+  EXPECT_EQ(logits, (std::vector<float>{0.5, -8, 1}));
+}
+
+TEST(Sampling, IsAFunctionOfSeedAndPosition) {
+  const std::vector<float> flat(1000, 0.0f);
+  const auto draw = [&](uint64_t seed, size_t position) {
+    auto copy = flat;
+    return Sampler({.seed = seed})(copy, std::vector<int32_t>(position, 0));
+  };
+  EXPECT_EQ(draw(1, 5), draw(1, 5));
+  EXPECT_NE(draw(1, 5), draw(1, 6));
+  EXPECT_NE(draw(1, 5), draw(2, 5));
+}
+
+TEST(Sampling, RefusesNonsense) {
+  EXPECT_ERROR(Sampler({.temperature = -1}), Exit::usage, "temperature");
+  EXPECT_ERROR(Sampler({.top_p = 0}), Exit::usage, "top-p");
+  EXPECT_ERROR(Sampler({.repetition_penalty = 0}), Exit::usage, "penalty");
+}
+
+}  // namespace
+}  // namespace hinoki

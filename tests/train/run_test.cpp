@@ -1,0 +1,142 @@
+// Training as a whole: a resumed run is the undisturbed run, bit by bit, and whatever is wrong is said.
+#include "train/run.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/base/log.h"
+#include "core/base/parallel.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/op_check.h"
+#include "tests/support/tiny_run.h"
+#include "train/publication.h"
+
+namespace hinoki {
+namespace {
+
+struct Bits {
+  std::vector<double> losses, norms;
+  std::string weights, moments;
+  bool operator==(const Bits&) const = default;
+};
+
+void add_steps(Run& run, int64_t until, Bits& bits) {
+  while (run.steps_done() < until) {
+    const StepReport r = run.step();
+    bits.losses.push_back(r.loss);
+    bits.norms.push_back(r.gradient_norm);
+  }
+}
+
+std::string raw(const Tensor& t) { return {static_cast<const char*>(t.data()), size_t(t.numel()) * size_of(t.dtype())}; }
+
+void add_state(const Run& run, Bits& bits) {
+  for (const Parameter& p : run.parameters().all()) {
+    bits.weights += raw(p.value);
+    bits.moments += raw(run.optimizer().first_moment(p)) + raw(run.optimizer().second_moment(p));
+  }
+}
+
+Bits undisturbed(const GptConfig& config) {
+  hinoki::Run run(config);
+  Bits bits;
+  add_steps(run, config.train.steps, bits);
+  add_state(run, bits);
+  return bits;
+}
+
+class Quiet : public testing::Test {
+ protected:
+  void SetUp() override { set_quiet(true); }
+  void TearDown() override { set_quiet(false); }
+};
+using RunTest = Quiet;
+
+TEST_F(RunTest, StoppedAtAnyStepAndResumedIsTheSameRun) {
+  const test::TinyRun tiny;
+  const Bits whole = undisturbed(tiny.config);
+  for (int64_t k = 0; k < 20; ++k) {
+    const GptConfig config = tiny.in("stopped-" + std::to_string(k));
+    Bits bits;
+    {
+      hinoki::Run first(config);
+      add_steps(first, k, bits);
+      first.save();
+    }
+    hinoki::Run second(config);
+    second.resume(find_usable(config.run + "/snapshots").found->path);
+    ASSERT_EQ(second.steps_done(), k);
+    add_steps(second, 20, bits);
+    add_state(second, bits);
+    EXPECT_EQ(bits.losses, whole.losses) << "stopped after step " << k;
+    EXPECT_TRUE(bits == whole) << "stopped after step " << k;
+  }
+}
+
+TEST_F(RunTest, LearnsAndDoesNotDependOnThreads) {
+  const test::TinyRun tiny;
+  const Bits whole = undisturbed(tiny.config);
+  // Before learning: about log(384) and a little for the spread of the first logits.
+  EXPECT_NEAR(whole.losses.front(), std::log(384.0), 0.5);
+  EXPECT_LT(whole.losses.back(), 4.0) << "a model that only knew the vocabulary would stay above 5.7";
+  for (const int threads : {1, 3}) {
+    ThreadPool own(threads);
+    const UsePool use(own);
+    EXPECT_TRUE(undisturbed(tiny.config) == whole) << threads << " threads";
+  }
+}
+
+TEST_F(RunTest, RecomputeAndMicroBatchesChangeNoLossOfTheFirstStep) {
+  const test::TinyRun tiny;
+  GptConfig config = tiny.config;
+  const double whole = hinoki::Run(config).step().loss;
+  config.train.recompute = Recompute::layer;
+  EXPECT_EQ(hinoki::Run(config).step().loss, whole);
+  config.train = {.steps = 20, .batch = 6, .micro_batches = 1, .seed = 11};
+  EXPECT_NEAR(hinoki::Run(config).step().loss, whole, 1e-6 * whole) << "masks are counted over the global batch";
+}
+
+TEST_F(RunTest, AnotherModelsSnapshotIsRefused) {
+  const test::TinyRun tiny;
+  hinoki::Run run(tiny.config);
+  const std::string path = run.save();
+  GptConfig other = tiny.in("other");
+  other.model.gpt_neox.num_hidden_layers = 1;
+  hinoki::Run second(other);
+  EXPECT_ERROR(second.resume(path), Exit::snapshot, "another model");
+}
+
+TEST_F(RunTest, NotANumberStopsTheRunAndNamesTheTensor) {
+  const test::TinyRun tiny;
+  hinoki::Run run(tiny.config);
+  run.step();
+  const Parameter& p = run.parameters().find("gpt_neox.layers.1.mlp.dense_4h_to_h.weight");
+  p.value.as<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_ERROR(run.step(), Exit::numerical, "the weights of gpt_neox.layers.1.mlp.dense_4h_to_h.weight at element 5");
+  EXPECT_EQ(run.steps_done(), 1);
+}
+
+TEST_F(RunTest, ATokenizerThatDoesNotMatchIsRefused) {
+  const test::TinyRun tiny, other;
+  GptConfig config = tiny.config;
+  config.model.gpt_neox.vocab_size = 300;
+  EXPECT_ERROR(hinoki::Run{config}, Exit::usage, "320 pieces");
+}
+
+TEST_F(RunTest, ASnapshotIsAModelFolder) {
+  const test::TinyRun tiny;
+  hinoki::Run run(tiny.config);
+  run.step();
+  const LoadedModel model = load_model(run.save());
+  for (const Parameter& p : run.parameters().all())
+    EXPECT_TRUE(test::same_bits(model.parameters->find(p.name).value, p.value.detach())) << p.name;
+  GptConfig next = tiny.in("next");
+  next.start_from = run.snapshots() + "/step-00000001";
+  const hinoki::Run started(next);
+  EXPECT_TRUE(test::same_bits(started.parameters().all()[3].value.detach(), run.parameters().all()[3].value.detach()));
+}
+
+}  // namespace
+}  // namespace hinoki

@@ -1,0 +1,20 @@
+// How well a model predicts text it was not trained on.
+#pragma once
+#include "data/batches.h"
+#include "models/causal_lm.h"
+
+namespace hinoki {
+
+struct Evaluation {
+  int64_t tokens = 0;             // predicted
+  double nats_per_token = 0;
+  double perplexity = 0;          // of a token
+  double bits_per_character = 0;  // comparable between tokenizers
+};
+
+// Over the first `sequences` windows of the split, in order (0: all), `batch` at a time. Losses are summed in double.
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch);
+// What `nats` over `tokens` of a corpus mean.
+Evaluation as_evaluation(const TokenCorpus& corpus, double nats, int64_t tokens);
+
+}  // namespace hinoki

@@ -1,0 +1,16 @@
+// What this machine reaches, measured once and remembered: the share-of-peak figures refer to it.
+#pragma once
+#include <string>
+
+namespace hinoki {
+
+struct MachineFigures {
+  double fma_gflops = 0;   // f32 multiply-adds of a register loop, all threads of the pool
+  double copy_gbs = 0;     // bytes read plus written
+};
+
+// From the cache (XDG_CACHE_HOME or ~/.cache, hinoki/machine.json) if it has this CPU, instruction set and number of
+// threads; else measured in about a second and stored there. A cache that cannot be written is no error.
+MachineFigures machine_figures(bool measure_again = false);
+
+}  // namespace hinoki

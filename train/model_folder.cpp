@@ -1,0 +1,72 @@
+#include "train/model_folder.h"
+
+#include "core/base/file.h"
+#include "core/base/half.h"
+#include "core/safetensors_writer.h"
+#include "data/tokenizer.h"
+#include "data/tokenizer_export.h"
+#include "train/progress.h"
+
+namespace hinoki {
+namespace {
+
+std::span<const std::byte> bytes_of(const Tensor& t) {
+  return {static_cast<const std::byte*>(t.data()), size_t(t.numel()) * size_of(t.dtype())};
+}
+
+// A copy in another float type.
+Tensor converted(const Tensor& t, DType dtype) {
+  if (t.dtype() == dtype) return t;
+  const Tensor wide = t.dtype() == DType::f32 ? t : cast(t, DType::f32);
+  if (dtype == DType::f32) return wide;
+  require<Exit::usage>(dtype == DType::bf16, "weights are written as f32 or bf16, not ", dtype);
+  Tensor narrow = empty(t.shape(), dtype);
+  for (int64_t i = 0, n = t.numel(); i < n; ++i) narrow.as<bf16>()[i] = to_bf16(wide.as<float>()[i]);
+  return narrow;
+}
+
+std::string model_card(const ModelFolder& m) {
+  const ModelConfig& c = m.config.model;
+  std::string card = say(
+      "---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- ", c.architecture,
+      "\n- japanese\n---\n\nA Japanese ", c.is_gpt2() ? "GPT-2" : "GPT-NeoX", " language model: ", c.layers(),
+      " layers, width ", c.width(), ", vocabulary ", grouped(c.vocab_size()), ", ", grouped(c.max_positions()),
+      " positions. Trained with Hinoki.\n\n");
+  if (!m.card.empty()) card += m.card + "\n";
+  card +=
+      "## How to load\n\n```python\nfrom transformers import AutoModelForCausalLM, PreTrainedTokenizerFast\n\n"
+      "tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)\nmodel = AutoModelForCausalLM.from_pretrained(FOLDER)\n"
+      "ids = tokenizer(\"吾輩は猫である。\", add_special_tokens=False, return_tensors=\"pt\").input_ids\n"
+      "print(tokenizer.decode(model.generate(ids, max_new_tokens=64, do_sample=True)[0]))\n```\n\n"
+      "`tokenizer.json` gives the ids of `spiece.model` (sentencepiece) in transformers 4 and 5.\n";
+  return card;
+}
+
+}  // namespace
+
+void write_model_texts(const std::string& folder, const ModelFolder& m) {
+  const auto write = [&](const char* name, const std::string& text) {
+    FileWriter file = FileWriter::create(folder + "/" + name);
+    file.write(text);
+    file.close();
+  };
+  write("config.json", print_hugging_face_config(m.config, m.dtype));
+  write("generation_config.json", print_generation_config(m.config.ids));
+  write("README.md", model_card(m));
+  if (!m.tokenizer.empty()) export_tokenizer(m.tokenizer, folder);
+}
+
+void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype) {
+  std::vector<TensorSpec> specs;
+  for (const Parameter& p : parameters.all()) specs.push_back({p.name, dtype.value_or(p.value.dtype()), p.shape});
+  auto writer = SafetensorsWriter::create(folder, SafetensorsLayout(specs));
+  for (const Parameter& p : parameters.all())
+    writer.write(p.name, bytes_of(converted(p.value.detach(), dtype.value_or(p.value.dtype()))));
+  writer.finish();
+}
+
+SpecialIds special_ids(const Tokenizer& tokenizer) {
+  return {.bos = tokenizer.bos(), .eos = tokenizer.eos(), .pad = tokenizer.pad()};
+}
+
+}  // namespace hinoki

@@ -1,0 +1,27 @@
+// A Hugging Face folder: everything transformers needs to open a model as it is.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "models/hugging_face.h"
+
+namespace hinoki {
+
+struct ModelFolder {
+  HuggingFaceConfig config;
+  DType dtype = DType::f32;       // of the weights
+  std::string tokenizer;          // a sentencepiece model; empty: none is written
+  std::string card;               // what the model card tells beyond how to load it, in Markdown
+};
+
+// Writes config.json, generation_config.json, the tokenizer's files and README.md.
+void write_model_texts(const std::string& folder, const ModelFolder& model);
+
+// Writes model.safetensors, sharded with an index past 5 GB. `dtype`: of all tensors; without one each stays as it is.
+void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype);
+
+// Special ids of a tokenizer.
+class Tokenizer;
+SpecialIds special_ids(const Tokenizer& tokenizer);
+
+}  // namespace hinoki

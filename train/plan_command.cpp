@@ -1,0 +1,41 @@
+// hinoki plan: what a config will need; runs nothing.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "data/token_corpus.h"
+#include "train/commands.h"
+#include "train/config_file.h"
+#include "train/plan.h"
+
+namespace hinoki {
+namespace {
+
+// Of all training splits, or 0 where the data is not prepared yet.
+int64_t corpus_tokens(const GptConfig& config) {
+  int64_t tokens = 0;
+  for (const CorpusConfig& c : config.data.corpora) {
+    if (!std::filesystem::is_directory(c.path)) return 0;
+    tokens += TokenCorpus(c.path, "train", "").tokens();
+  }
+  return tokens;
+}
+
+}  // namespace
+
+void add_plan_command(CLI::App& app) {
+  struct Options {
+    std::string config;
+    std::vector<std::string> overrides;
+  };
+  auto* command = app.add_subcommand("plan", "Print parameters, FLOPs, memory and steps of a config; runs nothing");
+  auto o = std::make_shared<Options>();
+  command->add_option("config", o->config, "Config file (TOML)")->required();
+  command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
+  command->callback([o] {
+    GptConfig config;
+    load_config(o->config, o->overrides, config);
+    std::fputs(print_plan(config, corpus_tokens(config)).c_str(), stdout);
+  });
+}
+
+}  // namespace hinoki

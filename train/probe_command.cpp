@@ -1,0 +1,79 @@
+// hinoki probe: logits, hidden states and losses for given token ids, so that anyone can compare.
+#include <CLI/CLI.hpp>
+#include <cstring>
+
+#include "core/base/json.h"
+#include "core/safetensors_writer.h"
+#include "models/hugging_face.h"
+#include "train/commands.h"
+
+namespace hinoki {
+namespace {
+
+constexpr int64_t kMaxInput = 64 << 20;
+
+// {"ids": [[1, 2, 3], [4, 5, 6]]}: rows of one length.
+Tensor read_ids(const std::string& path) {
+  const Json json = parse_json(read_file(path, kMaxInput), path);
+  const Json& rows = json_member(json, "ids", Json::value_t::array, path);
+  require<Exit::data>(!rows.empty() && rows[0].is_array() && !rows[0].empty(), path,
+                      ": \"ids\" is not a list of lists of token ids");
+  std::vector<int32_t> ids;
+  for (const Json& row : rows) {
+    require<Exit::data>(row.is_array() && row.size() == rows[0].size(), path, ": the rows of \"ids\" differ in length");
+    for (const Json& id : row) {
+      require<Exit::data>(id.is_number_integer(), path, ": ", id.dump(), " is not a token id");
+      ids.push_back(id.get<int32_t>());
+    }
+  }
+  return from_values<int32_t>({int64_t(rows.size()), int64_t(rows[0].size())}, ids);
+}
+
+void run(const std::string& folder, const std::string& input, const std::string& output) {
+  const LoadedModel loaded = load_model(folder);
+  const Tensor ids = read_ids(input);
+  const NoGrad no_grad;
+  std::vector<Tensor> states;
+  const Tensor hidden = loaded.model->hidden(ids, {}, {}, &states);
+  std::vector<std::pair<std::string, Tensor>> all{{"logits", loaded.model->logits(hidden)}};
+  for (size_t i = 0; i < states.size(); ++i) all.emplace_back(say("hidden_states.", i), states[i]);
+  if (ids.size(1) > 1) {  // each token predicts the next one
+    Tensor labels = empty(ids.shape(), DType::i32);
+    const int64_t time = ids.size(1);
+    for (int64_t i = 0; i < ids.numel(); ++i)
+      labels.as<int32_t>()[i] = i % time + 1 < time ? ids.as<int32_t>()[i + 1] : -100;
+    const Tensor rows = linear_cross_entropy_rows(hidden.view({ids.numel(), hidden.size(-1)}), loaded.model->head(),
+                                                  labels.view({ids.numel()}));
+    all.emplace_back("losses", rows.view(ids.shape()));
+  }
+  const std::filesystem::path path(output);
+  require<Exit::usage>(path.extension() == ".safetensors", "--output ", output, " does not end in .safetensors");
+  std::vector<TensorSpec> specs;
+  for (const auto& [name, t] : all) specs.push_back({name, t.dtype(), t.shape()});
+  const SafetensorsOptions options{.stem = path.stem().string(), .shard_bytes = int64_t{1} << 60};
+  const std::string parent = path.has_parent_path() ? path.parent_path().string() : ".";
+  auto writer = SafetensorsWriter::create(parent, SafetensorsLayout(specs, options));
+  for (const auto& [name, t] : all)
+    writer.write(name, {static_cast<const std::byte*>(t.data()), size_t(t.numel()) * size_of(t.dtype())});
+  writer.finish();
+}
+
+}  // namespace
+
+void add_probe_command(CLI::App& app) {
+  auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids");
+  struct Options {
+    std::string model, input, output;
+  };
+  auto o = std::make_shared<Options>();
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
+  command->add_option("--input", o->input, "JSON file {\"ids\": [[...], ...]}")->required();
+  command
+      ->add_option("--output", o->output,
+                   "FILE.safetensors with logits [batch, time, vocab], hidden_states.N [batch, time, width] (0: the "
+                   "embedding, last: after the final norm) and losses [batch, time] (of the next token)")
+      ->required();
+  command->callback([o] { run(o->model, o->input, o->output); });
+}
+
+}  // namespace hinoki

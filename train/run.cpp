@@ -1,0 +1,122 @@
+#include "train/run.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "models/generation.h"
+
+namespace hinoki {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+Run::Run(const GptConfig& config)
+    : config_(config),
+      tokenizer_(Tokenizer::load(config.data.tokenizer)),
+      validation_(config.data.corpora.at(0).path, "validation", tokenizer_.hash()),
+      parameters_(DType::f32) {
+  require<Exit::usage>(tokenizer_.size() <= config.model.vocab_size(), "the tokenizer ", config.data.tokenizer, " has ",
+                       tokenizer_.size(), " pieces, more than model.vocab_size = ", config.model.vocab_size());
+  std::vector<BlendPart> parts;
+  for (const CorpusConfig& c : config.data.corpora) {
+    corpora_.push_back(std::make_unique<TokenCorpus>(c.path, "train", tokenizer_.hash()));
+    parts.push_back({corpora_.back().get(), c.weight});
+  }
+  batches_.emplace(std::move(parts), config.data.sequence, uint64_t(config.train.seed));
+  model_ = make_model(config.model, parameters_);
+  model_->recompute = config.train.recompute;
+  parameters_.allocate();
+  if (config.start_from.empty())
+    parameters_.initialize(uint64_t(config.train.seed));
+  else
+    WeightSource(config.start_from).fill(parameters_);
+  optimizer_ = std::make_unique<Optimizer>(parameters_, config.optimizer);
+}
+
+void Run::resume(const std::string& snapshot) {
+  prefetch_.reset();
+  state_ = load_snapshot(snapshot, config_, parameters_, *optimizer_);
+}
+
+int64_t Run::training_tokens() const {
+  int64_t tokens = 0;
+  for (const auto& corpus : corpora_) tokens += corpus->tokens();
+  return tokens;
+}
+
+Run::StepBatches Run::make_step(int64_t step) const {
+  StepBatches all;
+  for (int64_t micro = 0; micro < config_.train.micro_batches; ++micro) {
+    const int64_t first = (step * config_.train.micro_batches + micro) * config_.train.batch;
+    all.push_back(make_batch(config_.train.batch, config_.data.sequence,
+                             [&](int64_t row, std::span<int32_t> tokens) { batches_->fill(first + row, tokens); }));
+    if (config_.data.reset_attention) add_segments(all.back(), tokenizer_.eos());
+  }
+  return all;
+}
+
+StepReport Run::step() {
+  if (!prefetch_)
+    prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
+  const double start = now();
+  const StepBatches batches = prefetch_->next();
+  StepReport report{.learning_rate = config_.learning_rate.at(state_.step, config_.train.steps)};
+
+  // Losses are sums: gradients of all micro-batches add up, and the number of tokens divides once, at the end.
+  parameters_.clear_gradients();
+  double loss = 0;
+  for (size_t micro = 0; micro < batches.size(); ++micro) {
+    const Batch& b = batches[micro];
+    const Pass pass{.training = true, .seed = uint64_t(config_.train.seed), .step = uint64_t(state_.step),
+                    .first_row = int64_t(micro) * config_.train.batch};
+    const Tensor sum = model_->loss(b.ids, b.labels, b.segments, pass);
+    backward(sum);
+    loss += sum.item();
+    report.tokens += b.labels.numel();
+  }
+  parameters_.finish_gradients();
+
+  const double mean = 1 / double(report.tokens);
+  report.loss = loss * mean;
+  report.gradient_norm = optimizer_->gradient_norm(mean);
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
+    fail<Exit::numerical>("step ", state_.step + 1, ": the loss is ", report.loss, " and the gradient norm ",
+                          report.gradient_norm, "; the first value that is not finite is in ",
+                          find_not_finite(parameters_), ". The weights are those of step ", state_.step,
+                          "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help");
+  // The factor of torch.nn.utils.clip_grad_norm_.
+  const double clip = config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
+  optimizer_->update(report.learning_rate, mean * clip, state_.step);
+
+  report.step = ++state_.step;
+  state_.tokens += report.tokens;
+  report.seconds = now() - start;
+  return report;
+}
+
+Evaluation Run::evaluate() const {
+  return hinoki::evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch);
+}
+
+std::vector<std::string> Run::samples() const {
+  std::vector<std::string> texts;
+  for (const std::string& prompt : config_.log.prompts) {
+    const GenerationOptions options{
+        .sampling = {.temperature = 0.8, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(state_.step)},
+        .max_tokens = config_.log.sample_tokens, .end = tokenizer_.eos(), .usable_vocab = tokenizer_.size()};
+    texts.push_back(prompt + tokenizer_.decode(generate(*model_, tokenizer_.encode(prompt), options)));
+  }
+  return texts;
+}
+
+std::string Run::save() const {
+  const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)}, .dtype = DType::f32,
+                          .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(), .card = ""};
+  return save_snapshot(snapshots(), {config_, parameters_, *optimizer_, model, state_});
+}
+
+}  // namespace hinoki

@@ -1,0 +1,56 @@
+// A training run of recipe "gpt": one step at a time, and what is done between steps.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "data/prefetch.h"
+#include "data/tokenizer.h"
+#include "train/batch.h"
+#include "train/evaluation.h"
+#include "train/progress.h"
+#include "train/snapshot.h"
+
+namespace hinoki {
+
+class Run {
+ public:
+  // Opens data and tokenizer, builds the model, and starts from the seed or from `start_from`.
+  explicit Run(const GptConfig& config);
+  // Goes on from a verified snapshot of this run.
+  void resume(const std::string& snapshot);
+
+  // One optimizer step over micro_batches x batch sequences. A loss or gradient that is not finite is an Error
+  // (Exit::numerical) that names the first bad tensor; the weights are then those of before the step.
+  StepReport step();
+  Evaluation evaluate() const;
+  // Continues each prompt of the config; a function of the seed and the step.
+  std::vector<std::string> samples() const;
+  std::string save() const;
+
+  int64_t steps_done() const { return state_.step; }
+  const RunState& state() const { return state_; }
+  const Parameters& parameters() const { return parameters_; }
+  const Optimizer& optimizer() const { return *optimizer_; }
+  const TokenCorpus& validation() const { return validation_; }
+  int64_t training_tokens() const;
+  std::string snapshots() const { return config_.run + "/snapshots"; }
+
+ private:
+  // All micro-batches of a step: what the prefetching thread makes.
+  using StepBatches = std::vector<Batch>;
+  void start_prefetch();
+  StepBatches make_step(int64_t step) const;
+
+  GptConfig config_;
+  Tokenizer tokenizer_;
+  std::vector<std::unique_ptr<TokenCorpus>> corpora_;
+  TokenCorpus validation_;
+  std::optional<Batches> batches_;
+  Parameters parameters_;
+  std::unique_ptr<CausalLm> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  RunState state_;
+  std::unique_ptr<Prefetch<StepBatches>> prefetch_;  // last: it uses the others
+};
+
+}  // namespace hinoki

@@ -1,0 +1,168 @@
+// hinoki train: start a run, or go on with one.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+
+#include "core/base/isa.h"
+#include "core/base/log.h"
+#include "core/base/parallel.h"
+#include "train/commands.h"
+#include "train/config_file.h"
+#include "train/machine.h"
+#include "train/metrics.h"
+#include "train/plan.h"
+#include "train/publication.h"
+#include "train/run.h"
+#include "train/signals.h"
+#include "train/tensorboard.h"
+
+namespace hinoki {
+namespace {
+
+struct Options {
+  std::string config, resume;
+  std::vector<std::string> overrides;
+};
+
+// The records of a run: metrics.jsonl is the truth, TensorBoard's events are made from the same numbers.
+class Records {
+ public:
+  Records(const std::string& run, int64_t step) : metrics_(run + "/metrics.jsonl", step), events_(run, step) {}
+
+  void step(const StepReport& r, const Progress& progress) {
+    write(r.step, {{"train/loss", r.loss},
+                   {"train/learning_rate", r.learning_rate},
+                   {"train/gradient_norm", r.gradient_norm},
+                   {"speed/seconds", r.seconds},
+                   {"speed/tokens_per_second", progress.tokens_per_second()},
+                   {"speed/share_of_peak", progress.share_of_peak()}});
+  }
+  void evaluation(int64_t step, const Evaluation& e) {
+    write(step, {{"validation/loss", e.nats_per_token},
+                 {"validation/perplexity", e.perplexity},
+                 {"validation/bits_per_character", e.bits_per_character}});
+  }
+  void samples(int64_t step, const std::vector<std::string>& texts) {
+    for (size_t i = 0; i < texts.size(); ++i) events_.add_text(step, say("sample/", i), texts[i]);
+  }
+  void sync() { metrics_.sync(); }
+
+ private:
+  void write(int64_t step, const std::vector<Scalar>& values) {
+    Metrics line;
+    for (const Scalar& s : values) line.emplace_back(s.tag, s.value);
+    metrics_.append(step, line);
+    events_.add_scalars(step, values);
+  }
+  MetricsFile metrics_;
+  EventFile events_;
+};
+
+bool due(int64_t step, int64_t every, int64_t last) { return step == last || (every && step % every == 0); }
+
+void show_evaluation(int64_t step, const Evaluation& e) {
+  char text[160];
+  std::snprintf(text, sizeof text, "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
+                (long long)step, e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
+  inform(text);
+}
+
+void write_samples(const GptConfig& config, int64_t step, const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += text + "\n\n";
+  std::filesystem::create_directories(config.run + "/samples");
+  write_file_durably(say(config.run, "/samples/step-", step, ".txt"), all);
+  for (const std::string& text : texts) inform("  | ", text);
+}
+
+// Where to go on: the newest snapshot that verifies. A line for each that does not.
+std::optional<SnapshotPath> newest(const GptConfig& config) {
+  const UsableSnapshot usable = find_usable(config.run + "/snapshots");
+  for (const std::string& line : usable.rejected) warn("rejected a snapshot: ", line);
+  require<Exit::snapshot>(usable.found || usable.rejected.empty(), config.run,
+                          ": no snapshot verifies; move them away to start again from step 0");
+  return usable.found;
+}
+
+void loop(const GptConfig& config, Run& run) {
+  const int64_t last = config.train.steps;
+  const TokenCost cost = token_cost(config.model, config.data.sequence);
+  Progress progress(last, config.log.every, cost.total(), machine_figures().fma_gflops);
+  Records records(config.run, run.steps_done());
+  int64_t saved = run.steps_done();
+  const auto save = [&] {
+    if (saved == run.steps_done()) return;
+    progress.clear();
+    records.sync();  // before the snapshot that continues from them
+    inform("saved ", run.save());
+    saved = run.steps_done();
+  };
+  while (run.steps_done() < last) {
+    const StepReport report = run.step();
+    const int64_t step = report.step;
+    progress.step(report);
+    records.step(report, progress);
+    if (due(step, config.log.evaluate_every, last)) {
+      progress.clear();
+      const Evaluation e = run.evaluate();
+      show_evaluation(step, e);
+      records.evaluation(step, e);
+    }
+    if (due(step, config.log.sample_every, last) && config.log.sample_tokens > 0) {
+      progress.clear();
+      const auto texts = run.samples();
+      write_samples(config, step, texts);
+      records.samples(step, texts);
+    }
+    if (due(step, config.log.snapshot_every, last)) save();
+    if (stop_requested() && step < last) {
+      save();
+      fail<Exit::stopped>("stopped by SIG", stop_signal(), " after step ", step, " and saved; `hinoki train --resume ",
+                          config.run, "` goes on");
+    }
+  }
+}
+
+void train(const Options& o) {
+  require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
+  GptConfig config;
+  load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
+  if (!o.resume.empty()) config.run = o.resume;
+  std::filesystem::create_directories(config.run);
+  const RunLock lock(config.run);
+  remove_leftovers(config.run + "/snapshots", lock);
+  const auto snapshot = newest(config);
+  require<Exit::snapshot>(o.resume.empty() || snapshot, o.resume, ": holds no snapshot to resume from");
+
+  copy_log_to(config.run + "/log.txt");
+  listen_for_stop();
+  Run run(config);
+  if (snapshot) {
+    run.resume(snapshot->path);
+    inform("resumed from ", snapshot->path);
+  }
+  write_file_durably(config.run + "/config.toml", print_config(config));
+  inform(print_plan(config, run.training_tokens()));
+  inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
+  loop(config, run);
+  copy_log_to("");
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  auto* command = app.add_subcommand("train", "Train a model; goes on by itself where the run folder holds a snapshot");
+  auto o = std::make_shared<Options>();
+  command->add_option("config", o->config, "Config file (TOML)");
+  command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
+  command->add_option("--resume", o->resume, "Run folder to go on with, by its own config.toml");
+  command->callback([o] {
+    if (!o->resume.empty() && !o->config.empty()) {  // everything that stands there is an override then
+      o->overrides.insert(o->overrides.begin(), o->config);
+      o->config.clear();
+    }
+    train(*o);
+  });
+}
+
+}  // namespace hinoki
