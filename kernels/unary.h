@@ -25,7 +25,7 @@ struct Log      { static constexpr const char* name = "log"; };
 struct Erf      { static constexpr const char* name = "erf"; };
 struct Tanh     { static constexpr const char* name = "tanh"; };
 struct Gelu     { static constexpr const char* name = "gelu"; };       // x (1 + erf(x / sqrt(2))) / 2
-struct GeluTanh { static constexpr const char* name = "gelu_tanh"; };  // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+struct GeluTanh { static constexpr const char* name = "gelu_tanh"; };  // its tanh form, kernels/cpu/math.h
 // clang-format on
 
 template <class... Ops>
