@@ -121,12 +121,15 @@ class ClusterBars {
   std::string bars_to_double() const {
     if (unlike_.empty()) return "";
     std::string out = bar_ + "(?:(?<=" + pattern_of(unlike_) + bar_ + ")";
+    std::set<char32_t> never_joined;
     for (const char32_t mark : unlike_) {
       const auto bases = joined_to_.find(mark);
-      out += "|(?=" + pattern_of(mark) + ")";
-      if (bases != joined_to_.end()) out += "(?<!" + pattern_of(bases->second) + bar_ + ")";
+      if (bases == joined_to_.end())
+        never_joined.insert(mark);
+      else
+        out += "|(?=" + pattern_of(mark) + ")(?<!" + pattern_of(bases->second) + bar_ + ")";
     }
-    return out + ")";
+    return out + "|(?=" + pattern_of(never_joined) + "))";
   }
   // Of base, bar, mark, bar, mark: either bar, seen from both sides.
   std::string bars_inside_joined() const {

@@ -1,8 +1,8 @@
 // Writes a sentencepiece model as the tokenizer files of a Hugging Face folder: spiece.model, tokenizer.json,
 // tokenizer_config.json and special_tokens_map.json. What the tokenizers library makes of tokenizer.json are the ids of
-// Tokenizer::encode, for any text but two kinds: the noncharacters U+10FFFE and U+10FFFF, which the normaliser needs for itself, and
-// texts so long that sentencepiece's float sums round.
-// Models with a dummy prefix and user symbols differ beside those symbols: there the library puts no prefix.
+// Tokenizer::encode, but for: the noncharacters U+10FFFE and U+10FFFF, which the normaliser needs for itself; texts so
+// long that sentencepiece's float sums round; in an NFKC model U+11935 U+11930, a Dives Akuru vowel younger than that
+// library's composition table; and, if a model has both a dummy prefix and user symbols, spaces beside those.
 #pragma once
 #include <filesystem>
 #include <nlohmann/json.hpp>
