@@ -1,0 +1,54 @@
+"""Runs the program for the comparisons of this folder, and reads what it writes."""
+import json
+import os
+import subprocess
+
+import safetensors.torch
+import torch
+
+
+class Hinoki:
+    def __init__(self, program):
+        self.program = os.path.abspath(program)
+
+    def run(self, *arguments):
+        done = subprocess.run([self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"hinoki {arguments[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        return done.stdout
+
+    def probe(self, model, ids, folder):
+        """{"logits": ..., "hidden_states.N": ..., "losses": ...} for a batch of token ids."""
+        with open(f"{folder}/ids.json", "w") as file:
+            json.dump({"ids": ids.tolist()}, file)
+        self.run("probe", model, "--input", f"{folder}/ids.json", "--output", f"{folder}/out.safetensors")
+        return safetensors.torch.load_file(f"{folder}/out.safetensors")
+
+    def greedy(self, model, ids, count):
+        words = self.run("generate", model, "--ids", " ".join(map(str, ids)), "--max-tokens", count, "--temperature", 0,
+                         "--output-ids")
+        return [int(word) for word in words.split()]
+
+
+def quiet():
+    """One thread, and no advice from transformers; Debian's PyTorch lacks a module that generate() asks for."""
+    import transformers
+    import transformers.generation.utils as generation
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    generation.is_fsdp_managed_module = lambda module: False
+
+
+def greedy_reference(model, ids, count):
+    """The new tokens that transformers' own generate() takes."""
+    with torch.no_grad():
+        out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), do_sample=False,
+                             max_new_tokens=count, num_beams=1, pad_token_id=0, eos_token_id=None)
+    return out[0, len(ids):].tolist()
+
+
+def worst(ours, theirs):
+    """The largest difference, as a share of the largest value."""
+    if tuple(ours.shape) != tuple(theirs.shape):
+        return float("inf")
+    return ((ours.double() - theirs.double()).abs().max() / theirs.double().abs().max().clamp(min=1e-30)).item()
