@@ -31,7 +31,8 @@ struct Layer {
 
 class Gpt2 final : public CausalLm {
  public:
-  Gpt2(const Gpt2Config& config, Parameters& parameters) : Gpt2(config, Scope(parameters) / "transformer") {}
+  Gpt2(const Gpt2Config& config, Parameters& parameters)
+      : Gpt2(config, Scope(parameters), Scope(parameters) / "transformer") {}
 
   Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                 std::vector<Tensor>* states) const override {
@@ -60,18 +61,20 @@ class Gpt2 final : public CausalLm {
     return caches;
   }
 
-  const Tensor& head() const override { return wte_; }
+  const Tensor& head() const override { return head_; }
   int64_t max_positions() const override { return config_.n_positions; }
 
  private:
-  Gpt2(const Gpt2Config& c, Scope root)
+  Gpt2(const Gpt2Config& c, Scope top, Scope root)
       : config_(c),
         form_(gelu_form(c.activation_function)),
         wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))),
         wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, reading(c))),
         embed_dropout_(root / "drop", c.embd_pdrop),
         layers_(make_layers(root / "h", c)),
-        final_norm_(root / "ln_f", c.n_embd, c.layer_norm_epsilon) {}
+        final_norm_(root / "ln_f", c.n_embd, c.layer_norm_epsilon),
+        head_(c.tie_word_embeddings ? wte_
+                                    : (top / "lm_head").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))) {}
 
   static std::vector<Layer> make_layers(Scope s, const Gpt2Config& c) {
     std::vector<Layer> layers;
@@ -104,6 +107,7 @@ class Gpt2 final : public CausalLm {
   Dropout embed_dropout_;
   std::vector<Layer> layers_;
   LayerNorm final_norm_;
+  Tensor head_;
 };
 
 }  // namespace

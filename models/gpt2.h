@@ -16,6 +16,7 @@ struct Gpt2Config {
   double attn_pdrop = 0.1, embd_pdrop = 0.1, resid_pdrop = 0.1;
   double layer_norm_epsilon = 1e-5;
   double initializer_range = 0.02;
+  bool tie_word_embeddings = true;
 
   template <class Visitor>
   void fields(Visitor& v) {
@@ -31,6 +32,7 @@ struct Gpt2Config {
     v("resid_pdrop", resid_pdrop);
     v("layer_norm_epsilon", layer_norm_epsilon);
     v("initializer_range", initializer_range);
+    v("tie_word_embeddings", tie_word_embeddings);
   }
   void check() const;
 };

@@ -86,7 +86,6 @@ ModelConfig read_gpt2(const Json& json, const std::string& file) {
   JsonReader read(json, file);
   config.gpt2.fields(read);
   if (config.gpt2.n_inner == 0) config.gpt2.n_inner = 4 * config.gpt2.n_embd;
-  refuse_unless(json, file, "tie_word_embeddings", true);
   refuse_unless(json, file, "scale_attn_weights", true);
   refuse_unless(json, file, "scale_attn_by_inverse_layer_idx", false);
   refuse_unless(json, file, "reorder_and_upcast_attn", false);
@@ -129,7 +128,6 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
     json["model_type"] = "gpt2";
     json["n_ctx"] = c.n_positions;
     json["scale_attn_weights"] = true;
-    json["tie_word_embeddings"] = true;
   } else {
     GptNeoxConfig c = config.model.gpt_neox;
     c.fields(write);

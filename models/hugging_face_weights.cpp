@@ -87,8 +87,9 @@ void WeightSource::check_all_used(const Parameters& parameters) const {
   for (const Parameter& p : parameters.all()) used.push_back(stored_name(p.name));
   for (const std::string& name : weights_->names()) {
     if (is_legacy(name) || std::find(used.begin(), used.end(), name) != used.end()) continue;
-    const bool tied = name == "lm_head.weight" || name == "embed_out.weight";
-    require<Exit::data>(tied, folder_, ": the weights hold ", name, ", which this model does not have");
+    // A tied head may be stored a second time.
+    const bool tied_head = name == "lm_head.weight" || name == "embed_out.weight";
+    require<Exit::data>(tied_head, folder_, ": the weights hold ", name, ", which this model does not have");
   }
 }
 

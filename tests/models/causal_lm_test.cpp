@@ -21,10 +21,11 @@ ModelConfig neox(bool parallel_residual, double rotary_pct, bool tied, double dr
   return c;
 }
 
-ModelConfig gpt2(double dropout) {
+ModelConfig gpt2(double dropout, bool tied) {
   ModelConfig c{.architecture = "gpt2", .gpt_neox = {}, .gpt2 = {}};
   c.gpt2 = {.vocab_size = 53, .n_embd = 24, .n_layer = 2, .n_head = 3, .n_inner = 40, .n_positions = 32,
-            .attn_pdrop = dropout, .embd_pdrop = dropout, .resid_pdrop = dropout};
+            .attn_pdrop = dropout, .embd_pdrop = dropout, .resid_pdrop = dropout,
+            .tie_word_embeddings = tied};
   return c;
 }
 
@@ -139,7 +140,7 @@ TEST_P(EveryModel, TooLongSequencesAreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, EveryModel,
                          testing::Values(neox(false, 1.0, false, 0), neox(true, 0.25, true, 0), neox(true, 0.5, false, 0.2),
-                                         gpt2(0), gpt2(0.2)),
+                                         gpt2(0, true), gpt2(0.2, false)),
                          [](const auto& info) { return std::to_string(info.index); });
 
 TEST(Generation, GreedyFollowsTheLikeliestTokenAndStopsAtTheEnd) {
