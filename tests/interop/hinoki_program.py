@@ -36,14 +36,15 @@ def quiet():
     import transformers.generation.utils as generation
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     generation.is_fsdp_managed_module = lambda module: False
 
 
 def greedy_reference(model, ids, count):
-    """The new tokens that transformers' own generate() takes."""
+    """The new tokens that transformers' own generate() takes, the end of the text included if it comes."""
     with torch.no_grad():
         out = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), do_sample=False,
-                             max_new_tokens=count, num_beams=1, pad_token_id=0, eos_token_id=None)
+                             max_new_tokens=count, num_beams=1, pad_token_id=0)
     return out[0, len(ids):].tolist()
 
 
