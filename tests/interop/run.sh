@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What no one here wrote, against what we wrote: transformers, tokenizers, TensorBoard, HDF5 and sentencepiece. Needs
+# build/hinoki and the run that tests/end_to_end/learn.sh leaves. Fails if anything it should compare is not there.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+run=runs/learn
+model=$run/snapshots/step-00000250
+tokens=corpus/learn/tokens
+models=$(sh scripts/python_env.sh models)
+tensorboard=$(sh scripts/python_env.sh tensorboard)
+
+/usr/bin/python3 tests/interop/corpus_test.py
+"$models" tests/interop/roundtrip_import.py build/hinoki 40
+rm -rf $run/exported $run/exported-bf16
+build/hinoki export $model $run/exported
+build/hinoki export $model $run/exported-bf16 --dtype bf16
+"$models" tests/interop/roundtrip_export.py build/hinoki $model $run/exported
+"$models" tests/interop/read_safetensors.py $model $run/exported
+for environment in tokenizers4 tokenizers5; do
+  "$(sh scripts/python_env.sh $environment)" tests/interop/check_tokenizer.py $model
+done
+"$tensorboard" tests/interop/read_events.py $run
+
+# HDF5's own tools on our shards: the number of tokens that the report gives, and every checksum in its place.
+shard=$(ls $tokens/train-*.h5 | head -1)
+h5ls "$shard" | grep -E '^tokens +Dataset' >/dev/null
+declared=$(h5dump -a tokens "$shard" 2>/dev/null | sed -n 's/.*(0): \([0-9]*\).*/\1/p' | head -1)
+stored=$(h5ls "$shard" | sed -n 's/^tokens *Dataset {\([0-9]*\).*/\1/p')
+[ -n "$stored" ] && [ "$declared" = "$stored" ] || { echo "h5ls: $stored tokens, the attribute says $declared"; exit 1; }
+
+# sentencepiece's own program gives the ids of ours.
+head -c 300000 corpus/smoke/manpages-ja.jsonl | /usr/bin/python3 -c '
+import json, sys
+for line in sys.stdin:
+    try: print(json.loads(line)["text"])
+    except ValueError: pass' > $run/lines.txt
+spm_encode --model=corpus/learn/spiece.model --output_format=id < $run/lines.txt > $run/spm.txt
+build/hinoki tokenizer encode --tokenizer corpus/learn < $run/lines.txt > $run/ours.txt
+cmp $run/spm.txt $run/ours.txt
+printf 'interop: %d lines with the ids of spm_encode\n' "$(wc -l < $run/ours.txt)"
