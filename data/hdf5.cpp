@@ -169,7 +169,9 @@ Hdf5File Hdf5File::create(const std::filesystem::path& path) {
 }
 
 Hdf5File Hdf5File::open(const std::filesystem::path& path) {
-  require<Exit::data>(std::ifstream(path).is_open(), "cannot open ", path, ": ", std::strerror(errno));
+  // HDF5 does not say why a file cannot be opened; the system does.
+  const std::ifstream readable(path);
+  require<Exit::data>(readable.is_open(), "cannot open ", path, ": ", std::strerror(errno));
   Hdf5File file;  // outlives the lock: its destructor takes it
   const Entered in;
   file.path_ = path;

@@ -39,6 +39,8 @@ struct Work {
   std::vector<uint64_t> duplicates;  // ordinals of this block's pieces
 };
 
+constexpr int64_t kBundle = 256 << 10;  // bytes of small blocks that go to a thread together
+
 // Reads all inputs once: cleans in parallel, gives the pieces in order.
 struct Pass {
   TextSource source;
@@ -47,19 +49,28 @@ struct Pass {
   template <class Next, class Make, class Take>
   void run(const char* what, int threads, Next&& more, Make&& make, Take&& take) {
     Progress progress(what);
-    OrderedWork<Work, TextPieces> work;
-    work.next = [&]() -> std::optional<Work> {
-      auto block = source.next();
-      if (!block) return std::nullopt;
+    OrderedWork<std::vector<Work>, std::vector<TextPieces>> work;
+    work.next = [&]() -> std::optional<std::vector<Work>> {
+      std::vector<Work> bundle;
+      for (const int64_t begin = source.bytes(); source.bytes() - begin < kBundle;) {
+        auto block = source.next();
+        if (!block) break;
+        bundle.push_back({std::move(*block), {}});
+        more(bundle.back());
+      }
       progress.show(source.bytes());
-      Work w{std::move(*block), {}};
-      more(w);
-      return w;
+      return bundle.empty() ? std::nullopt : std::optional(std::move(bundle));
     };
-    work.work = make;
-    work.take = [&](TextPieces&& pieces) {
-      counts.add(pieces.counts);
-      take(pieces);
+    work.work = [&](std::vector<Work>&& bundle) {
+      std::vector<TextPieces> made;
+      for (Work& w : bundle) made.push_back(make(std::move(w)));
+      return made;
+    };
+    work.take = [&](std::vector<TextPieces>&& bundle) {
+      for (TextPieces& pieces : bundle) {
+        counts.add(pieces.counts);
+        take(pieces);
+      }
     };
     work.run(threads);
   }

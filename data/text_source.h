@@ -14,7 +14,7 @@ namespace hinoki {
 
 inline constexpr size_t kTextBlock = 256 << 10;     // bytes of a block, unless a line is longer
 inline constexpr size_t kLongestLine = 1 << 20;     // longer ones are cut (data/text_split.h)
-inline constexpr size_t kLongestRecord = 64 << 20;  // of JSONL, which cannot be cut
+inline constexpr size_t kLongestRecord = 16 << 20;  // of JSONL, which cannot be cut
 
 struct TextFile {
   std::filesystem::path path;
