@@ -122,10 +122,10 @@ class Forward {
       values = pieces.take(blocks * kKeys * f.padded_);
       for (int64_t b = 0; b < blocks; ++b) {
         const int64_t key = (first_block + b) * kKeys, count = std::min(kKeys, past + end - key);
-        pack_transposed(keys + b * kKeys * g.dim, row_of<T>(f.call_.k, batch, head, key), f.call_.k.row_stride, count,
-                        g.dim);
-        pack_plain(values + b * kKeys * f.padded_, row_of<T>(f.call_.v, batch, head, key), f.call_.v.row_stride, count,
-                   g.dim, kKeys * kTileColumns<T>);
+        pack_rows(keys + b * kKeys * g.dim, kTileColumns<T> * g.dim, row_of<T>(f.call_.k, batch, head, key),
+                  f.call_.k.row_stride, g.dim, count);
+        pack_columns(values + b * kKeys * f.padded_, kKeys * kTileColumns<T>, row_of<T>(f.call_.v, batch, head, key),
+                     f.call_.v.row_stride, count, g.dim);
       }
     }
 
@@ -133,8 +133,8 @@ class Forward {
       const int64_t top = begin + panels.begin(from), bottom = begin + panels.begin(to - 1) + panels.height(to - 1);
       const int64_t panel_size = round_up(g.dim, kChunk<T>) * kTileRows;
       for (int64_t i = from; i < to; ++i)
-        pack_panel(queries + (i - from) * panel_size, row_of<T>(f.call_.q, batch, head, begin + panels.begin(i)),
-                   f.call_.q.row_stride, panels.height(i), g.dim, PanelLayout::by_row);
+        pack_panel_by_row(queries + (i - from) * panel_size, row_of<T>(f.call_.q, batch, head, begin + panels.begin(i)),
+                          f.call_.q.row_stride, panels.height(i), g.dim);
       std::fill(out, out + (bottom - top) * f.padded_, T(0));
       for (int64_t r = 0; r < bottom - top; ++r) states[r] = {.largest = -T(INFINITY), .sums = {}};
       for (int64_t block = first_key[top] / kKeys; block * kKeys < past + bottom; ++block)

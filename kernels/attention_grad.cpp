@@ -70,16 +70,16 @@ class Backward {
       const auto rows = [&](const HeadRows& x) { return row_of<T>(x, batch_, head_, 0); };
       for (int64_t i = 0; i < panels_.count; ++i) {
         const int64_t row = panels_.begin(i), height = panels_.height(i);
-        pack_panel(q_ + i * panel_size_, rows(call_.q) + row * call_.q.row_stride, call_.q.row_stride, height, g_.dim,
-                   PanelLayout::by_row);
-        pack_panel(dout_ + i * panel_size_, rows(call_.dout) + row * call_.dout.row_stride, call_.dout.row_stride,
-                   height, g_.dim, PanelLayout::by_row);
+        pack_panel_by_row(q_ + i * panel_size_, rows(call_.q) + row * call_.q.row_stride, call_.q.row_stride, height,
+                          g_.dim);
+        pack_panel_by_row(dout_ + i * panel_size_, rows(call_.dout) + row * call_.dout.row_stride,
+                          call_.dout.row_stride, height, g_.dim);
       }
-      pack_transposed(keys_across_, rows(call_.k), call_.k.row_stride, time_, g_.dim);
-      pack_transposed(values_across_, rows(call_.v), call_.v.row_stride, time_, g_.dim);
-      pack_plain(keys_down_, rows(call_.k), call_.k.row_stride, time_, g_.dim, time_ * kColumns<T>);
-      pack_plain(q_down_, rows(call_.q), call_.q.row_stride, time_, g_.dim, time_ * kColumns<T>);
-      pack_plain(dout_down_, rows(call_.dout), call_.dout.row_stride, time_, g_.dim, time_ * kColumns<T>);
+      pack_rows(keys_across_, kColumns<T> * g_.dim, rows(call_.k), call_.k.row_stride, g_.dim, time_);
+      pack_rows(values_across_, kColumns<T> * g_.dim, rows(call_.v), call_.v.row_stride, g_.dim, time_);
+      pack_columns(keys_down_, time_ * kColumns<T>, rows(call_.k), call_.k.row_stride, time_, g_.dim);
+      pack_columns(q_down_, time_ * kColumns<T>, rows(call_.q), call_.q.row_stride, time_, g_.dim);
+      pack_columns(dout_down_, time_ * kColumns<T>, rows(call_.dout), call_.dout.row_stride, time_, g_.dim);
       const T* lse = static_cast<const T*>(call_.lse) + (batch_ * g_.heads + head_) * time_;
       for (int64_t t = 0; t < time_; ++t) {
         const T* out = rows(call_.out) + t * call_.out.row_stride;
@@ -170,18 +170,19 @@ class Backward {
       for (int64_t i = 0; i < keys.count; ++i) {
         const int64_t at = keys.begin(i), row = std::max(top, key + at);  // no earlier row sees these keys
         if (row >= bottom) break;
-        const auto tile = tile_function<T, PanelLayout::by_column>(keys.height(i));
+        const auto tile = tile_function<T, PanelLayout::striped_down>(keys.height(i));
         for (int64_t d = 0; d < padded_; d += kColumns<T>) {
           const auto add = [&](const T* a, const T* b, T* c) {
             T* sum = c + at * padded_ + d;
-            tile({.a = a + (row - top) * kStripe + at,
-                  .b = b + d * time_ + row * kColumns<T>,
-                  .c = sum,
-                  .ldc = padded_,
-                  .start = sum,
-                  .start_stride = padded_,
-                  .k = bottom - row,
-                  .a_stride = kStripe});
+            tile({
+                .a = a + (row - top) * kStripe + at,
+                .b = b + d * time_ + row * kColumns<T>,
+                .c = sum,
+                .ldc = padded_,
+                .start = sum,
+                .start_stride = padded_,
+                .k = bottom - row,
+            });
           };
           add(p_, dout_down_, dv_);
           add(ds_, q_down_, dk_);

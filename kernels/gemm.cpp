@@ -1,5 +1,6 @@
-// Matrix product on the CPU. A is packed once by all threads; then each task packs the columns of B it needs into its
-// own second-level cache and multiplies all its rows with them, so that B is packed once in all and never shared.
+// Matrix product on the CPU. A task packs a block of B into its second-level cache and takes panels of A through it,
+// each packed into the first-level cache right before its use. Nothing packed is shared, so no thread waits for
+// another.
 #include "kernels/gemm.h"
 
 #include "core/base/blas.h"
@@ -11,136 +12,160 @@
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
 
-// Scratch slots. A belongs to the calling thread and is read by all; the others to each task.
+// Scratch slots of a task.
 enum Slot { kSlotA, kSlotB, kSlotEdge, kSlotWide };
 
-// Sizes in elements of T. None of them shows in the result.
-template <class T>
+// How the work is cut. None of it shows in the result.
 struct Blocking {
-  int64_t k;            // of one pass over C
-  int64_t columns;      // of B in a task
-  int64_t panels;       // of A in a task
-  int64_t rows, depth;  // of A packed at once
+  int64_t depth;          // k of one pass over a task's part of C
+  int64_t columns, rows;  // of C in a task
 };
 
 template <class T>
-Blocking<T> choose_blocking(const Gemm& g) {
-  constexpr int64_t depth_limit = 3072 / sizeof(T), cache = (1 << 20) / sizeof(T), packed = (8 << 20) / sizeof(T);
-  Blocking<T> b;
+Blocking choose_blocking(const Gemm& g) {
+  constexpr int64_t depth_limit = 3072 / sizeof(T), cache = (1 << 20) / sizeof(T);
   const int64_t passes = std::max<int64_t>(1, ceil_div(g.k, depth_limit));
-  b.k = std::max<int64_t>(kChunk<T>, round_up(ceil_div(g.k, passes), kChunk<T>));
-  b.rows = std::min(g.m, round_up(2048, kTileRows));
-  b.depth = std::max<int64_t>(1, packed / round_up(b.rows, kTileRows) / b.k) * b.k;
-  // Enough tasks for every thread to have several, unless the product is too small to share.
-  const bool small = double(g.m) * double(g.n) * double(g.k) < 1e6;
-  const int64_t tasks = small ? 1 : pool().threads() == 1 ? 1 : 2 * pool().threads();
-  const int64_t widest = std::max<int64_t>(kTileColumns<T>, cache / b.k / kTileColumns<T> * kTileColumns<T>);
-  const int64_t fair = round_up(ceil_div(g.n, tasks), kTileColumns<T>);
-  b.columns = std::min(widest, std::max<int64_t>(4 * kTileColumns<T>, fair));
-  const int64_t across = ceil_div(g.n, b.columns), panels = ceil_div(b.rows, kTileRows);
-  b.panels = ceil_div(panels, across >= tasks ? 1 : std::min(panels, ceil_div(tasks, across)));
-  return b;
+  const int64_t depth = std::max<int64_t>(kChunk<T>, round_up(ceil_div(g.k, passes), kChunk<T>));
+  const int64_t widest = std::max<int64_t>(1, cache / depth / kTileColumns<T>) * kTileColumns<T>;
+  const bool small = double(g.m) * double(g.n) * double(g.k) < 1e6;  // not worth waking anybody
+  const int64_t threads = small ? 1 : pool().threads();
+  // The cut with the least work for the busiest thread: multiplying, and packing A for each block of columns and B for
+  // each block of rows. An element packed costs about as much as 8 (of A) or 16 (of B, transposed) multiply-adds.
+  Blocking best{};
+  double least = 1e300;
+  const int64_t fewest = ceil_div(g.n, widest);
+  for (int64_t across = fewest; across <= fewest + threads; ++across) {
+    const int64_t columns = round_up(ceil_div(g.n, across), kTileColumns<T>), used = ceil_div(g.n, columns);
+    const int64_t rows = round_up(ceil_div(g.m, ceil_div(threads, used)), kTileRows),
+                  tasks = used * ceil_div(g.m, rows);
+    const double r = double(std::min(rows, g.m)), c = double(columns);
+    const double work = double(ceil_div(tasks, threads)) * (r * c + 8 * r + 16 * c);
+    if (work < least) least = work, best = {.depth = depth, .columns = columns, .rows = rows};
+  }
+  return best;
 }
 
-// One call of the kernel, on a block of rows and of k at a time.
 template <class T, class Stored>
-struct Product {
-  const Gemm& g;
-  const Blocking<T> block = choose_blocking<T>(g);
-  const PanelLayout layout = g.a_transposed ? PanelLayout::by_column : PanelLayout::by_row;
+class Product {
+ public:
+  explicit Product(const Gemm& g) : g(g), cut_(choose_blocking<T>(g)) {}
+
+  void run() const {
+    const int64_t across = ceil_div(g.n, cut_.columns), down = ceil_div(g.m, cut_.rows);
+    parallel(across * down, [&](int64_t task) {
+      const int64_t row = task % down * cut_.rows, column = task / down * cut_.columns;
+      run_task(row, std::min(cut_.rows, g.m - row), column, std::min(cut_.columns, g.n - column));
+    });
+  }
+
+ private:
+  void run_task(int64_t row, int64_t rows, int64_t column, int64_t width) const {
+    const Panels panels(rows);
+    T* a = scratch<T>(kSlotA, panel_room<T>(cut_.depth));
+    int64_t p = 0;
+    do {
+      const int64_t k = std::min(cut_.depth, g.k - p);
+      const T* b = pack_b(p, column, k, width);
+      for (int64_t i = 0; i < panels.count; ++i) {
+        const T* from = a_at(row + panels.begin(i), p);
+        if (g.a_transposed)
+          pack_panel_by_column(a, from, g.lda, panels.height(i), k);
+        else
+          pack_panel_by_row(a, from, g.lda, panels.height(i), k);
+        const int64_t next = i + 1 < panels.count ? panels.height(i + 1) : 0;
+        run_panel({.a = a,
+                   .b = b,
+                   .row = row + panels.begin(i),
+                   .rows = panels.height(i),
+                   .column = column,
+                   .width = width,
+                   .p = p,
+                   .k = k,
+                   .next_a = from + panels.height(i) * (g.a_transposed ? 1 : g.lda),
+                   .next_rows = next});
+      }
+      p += cut_.depth;
+    } while (p < g.k);
+  }
 
   const T* a_at(int64_t i, int64_t p) const {
     return static_cast<const T*>(g.a) + (g.a_transposed ? p * g.lda + i : i * g.lda + p);
   }
-  const Stored* b_at(int64_t p, int64_t j) const {
-    return static_cast<const Stored*>(g.b) + (g.b_transposed ? j * g.ldb + p : p * g.ldb + j);
-  }
-  T* c_at(int64_t i, int64_t j) const { return static_cast<T*>(g.c) + i * g.ldc + j; }
-
-  void run() const {
-    for (int64_t row = 0; row < g.m; row += block.rows) {
-      int64_t p = 0;
-      do {
-        run_block(row, p, std::min(block.depth, g.k - p));
-        p += block.depth;
-      } while (p < g.k);
-    }
-  }
-
-  // Rows [row, row + block.rows), k in [first, first + depth).
-  void run_block(int64_t row, int64_t first, int64_t depth) const {
-    const Panels panels(std::min(block.rows, g.m - row));
-    const int64_t passes = std::max<int64_t>(1, ceil_div(depth, block.k));
-    T* packed = scratch<T>(kSlotA, panels.count * kTileRows * passes * block.k);
-    const auto panel = [&](int64_t pass, int64_t i) {
-      return packed + (pass * panels.count + i) * kTileRows * block.k;
-    };
-    parallel_blocks(panels.count, 8, [&](int64_t begin, int64_t end) {
-      for (int64_t pass = 0; pass < passes; ++pass)
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t p = pass * block.k;
-          pack_panel(panel(pass, i), a_at(row + panels.begin(i), first + p), g.lda, panels.height(i),
-                     std::min(block.k, depth - p), layout);
-        }
-    });
-    const int64_t across = ceil_div(g.n, block.columns), down = ceil_div(panels.count, block.panels);
-    parallel(across * down, [&](int64_t task) {
-      const int64_t column = task / down * block.columns, width = std::min(block.columns, g.n - column);
-      const int64_t top = task % down * block.panels, bottom = std::min(panels.count, top + block.panels);
-      for (int64_t pass = 0; pass < passes; ++pass) {
-        const int64_t p = first + pass * block.k, k = std::min(block.k, first + depth - p);
-        const T* b = pack_b(p, column, k, width);
-        for (int64_t i = top; i < bottom; ++i)
-          run_panel(panel(pass, i), b, row + panels.begin(i), column, panels.height(i), width, k, p == 0);
-      }
-    });
-  }
 
   const T* pack_b(int64_t p, int64_t column, int64_t k, int64_t width) const {
     constexpr int columns = kTileColumns<T>;
-    T* packed = scratch<T>(kSlotB, block.k * round_up(block.columns, columns));
-    for (int64_t j = 0; j < width; j += columns) {
-      const int64_t narrow = std::min<int64_t>(columns, width - j);
-      T* to = packed + j * k;
-      const Stored* from = b_at(p, column + j);
-      if constexpr (std::is_same_v<T, Stored>) {
-        g.b_transposed ? pack_rows(to, from, g.ldb, k, narrow) : pack_columns(to, from, g.ldb, k, narrow);
-      } else {
+    T* packed = scratch<T>(kSlotB, cut_.depth * cut_.columns);
+    const auto pack = [&](T* to, const T* from, int64_t ld, int64_t width) {
+      g.b_transposed ? pack_rows(to, columns * k, from, ld, k, width)
+                     : pack_columns(to, columns * k, from, ld, k, width);
+    };
+    const Stored* from = static_cast<const Stored*>(g.b) + (g.b_transposed ? column * g.ldb + p : p * g.ldb + column);
+    if constexpr (std::is_same_v<T, Stored>) {
+      pack(packed, from, g.ldb, width);
+    } else {  // widened first, a panel at a time
+      for (int64_t j = 0; j < width; j += columns) {
+        const int64_t narrow = std::min<int64_t>(columns, width - j);
         const int64_t rows = g.b_transposed ? narrow : k, length = g.b_transposed ? k : narrow;
-        T* wide = scratch<T>(kSlotWide, rows * round_up(length, columns));
-        const int64_t ld = round_up(length, columns);
+        T* wide = scratch<T>(kSlotWide, rows * length);
+        const Stored* panel = from + (g.b_transposed ? j * g.ldb : j);
         for (int64_t r = 0; r < rows; ++r)
-          for (int64_t e = 0; e < length; ++e) wide[r * ld + e] = to_float(from[r * g.ldb + e]);
-        g.b_transposed ? pack_rows(to, wide, ld, k, narrow) : pack_columns(to, wide, ld, k, narrow);
+          for (int64_t e = 0; e < length; ++e) wide[r * length + e] = to_float(panel[r * g.ldb + e]);
+        pack(packed + j * k, wide, length, narrow);
       }
     }
     return packed;
   }
 
-  // One panel of A with all columns of the task.
-  void run_panel(const T* a, const T* b, int64_t i, int64_t column, int64_t rows, int64_t width, int64_t k,
-                 bool first) const {
+  // A packed panel of A with all columns of its task.
+  struct Panel {
+    const T *a, *b;
+    int64_t row, rows, column, width, p, k;
+    const T* next_a;  // where the next panel comes from
+    int64_t next_rows;
+  };
+
+  // The share of tile number `tile` in fetching the next panel.
+  Ahead<T> share(const Panel& panel, int64_t tile, int64_t tiles) const {
+    if (!g.a_transposed)  // rows tile, tile + tiles, ...; along each a line for every chunk
+      return {.at = panel.next_a + tile * g.lda,
+              .step = kChunk<T>,
+              .stride = tiles * g.lda,
+              .lines = int(std::max<int64_t>(0, ceil_div(panel.next_rows - tile, tiles)))};
+    const int64_t lines = panel.next_rows ? ceil_div(kChunk<T>, tiles) : 0, first = tile * (panel.k / kChunk<T>)*lines;
+    return {.at = panel.next_a + panel.next_rows - 1 + first * g.lda,
+            .step = lines * g.lda,
+            .stride = g.lda,
+            .lines = int(lines)};
+  }
+
+  void run_panel(const Panel& panel) const {
     static constexpr T zero[kTileColumns<T>] = {};
     constexpr int columns = kTileColumns<T>;
-    const TileFunction<T> tile = tile_function<T>(layout, rows);
-    const bool from_c = !first || g.accumulate;
-    for (int64_t j = 0; j < width; j += columns) {
-      T* c = c_at(i, column + j);
-      const T* start = from_c ? c : g.bias ? static_cast<const T*>(g.bias) + column + j : zero;
-      const int64_t stride = from_c ? g.ldc : 0;
-      const Tile<T> t{.a = a,
-                      .b = b + j * k,
+    const auto tile = tile_function<T>(g.a_transposed ? PanelLayout::by_column : PanelLayout::by_row, panel.rows);
+    const bool from_c = panel.p > 0 || g.accumulate;
+    const int64_t tiles = ceil_div(panel.width, columns);
+    for (int64_t j = 0; j < panel.width; j += columns) {
+      T* c = static_cast<T*>(g.c) + panel.row * g.ldc + panel.column + j;
+      const T* start = from_c ? c : g.bias ? static_cast<const T*>(g.bias) + panel.column + j : zero;
+      const Tile<T> t{.a = panel.a,
+                      .b = panel.b + j * panel.k,
                       .c = c,
                       .ldc = g.ldc,
                       .start = start,
-                      .start_stride = stride,
-                      .k = k,
-                      .next_c = j + columns < width ? c + columns : c};
-      if (width - j >= columns)
+                      .start_stride = from_c ? g.ldc : 0,
+                      .k = panel.k,
+                      .next_c = next_c(panel, j),
+                      .ahead = share(panel, j / columns, tiles)};
+      if (panel.width - j >= columns)
         tile(t);
       else
-        run_narrow(t, tile, rows, width - j, start == zero);
+        run_narrow(t, tile, panel.rows, panel.width - j, start == zero);
     }
+  }
+
+  const T* next_c(const Panel& panel, int64_t j) const {
+    const int64_t next = j + kTileColumns<T>, row = panel.row + (next < panel.width ? 0 : panel.rows);
+    return static_cast<const T*>(g.c) + row * g.ldc + panel.column + (next < panel.width ? next : 0);
   }
 
   // The last columns of C, fewer than a tile has: through a full tile beside it.
@@ -156,11 +181,14 @@ struct Product {
     }
     T* c = std::exchange(t.c, edge);
     const int64_t ldc = std::exchange(t.ldc, columns);
-    t.next_c = edge;
+    t.next_c = nullptr;
     tile(t);
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < width; ++j) c[i * ldc + j] = edge[i * columns + j];
   }
+
+  const Gemm& g;
+  Blocking cut_;
 };
 
 void check(const Gemm& g) {
@@ -192,11 +220,11 @@ void run_openblas(const Gemm& g) {
 const bool ready = gemm.provide(kTarget, [](const Gemm& g, Stream) {
   check(g);
   if (g.m <= 0 || g.n <= 0) return;
-  if (g.dtype == DType::f64) return Product<double, double>{g}.run();
-  if (g.b_dtype == DType::bf16) return Product<float, bf16>{g}.run();
-  if (g.b_dtype == DType::f16) return Product<float, f16>{g}.run();
+  if (g.dtype == DType::f64) return Product<double, double>(g).run();
+  if (g.b_dtype == DType::bf16) return Product<float, bf16>(g).run();
+  if (g.b_dtype == DType::f16) return Product<float, f16>(g).run();
   if (gemm_library() == GemmLibrary::openblas) return run_openblas(g);
-  Product<float, float>{g}.run();
+  Product<float, float>(g).run();
 });
 
 }  // namespace

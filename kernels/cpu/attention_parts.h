@@ -69,22 +69,6 @@ inline bool all_visible(Visible seen, int64_t v) {
   return seen.begin <= v * kWidth<T> && (v + 1) * kWidth<T> <= seen.end;
 }
 
-// As B of a product over dim: panels of keys, [dim][kTileColumns] each.
-template <class T>
-void pack_transposed(T* to, const T* rows, int64_t stride, int64_t count, int64_t dim) {
-  constexpr int columns = kTileColumns<T>;
-  for (int64_t j = 0; j < count; j += columns, to += columns * dim)
-    pack_rows(to, rows + j * stride, stride, dim, std::min<int64_t>(columns, count - j));
-}
-
-// As B of a product over rows: panels of dimensions, [count][kTileColumns] each, `panel_size` elements apart.
-template <class T>
-void pack_plain(T* to, const T* rows, int64_t stride, int64_t count, int64_t dim, int64_t panel_size) {
-  constexpr int columns = kTileColumns<T>;
-  for (int64_t d = 0; d < dim; d += columns, to += panel_size)
-    pack_columns(to, rows + d, stride, count, std::min<int64_t>(columns, dim - d));
-}
-
 // What dropout makes of a block of a row: 1 / (1 - dropout) or 0 for each key.
 template <class T>
 class DropoutRow {

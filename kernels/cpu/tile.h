@@ -18,15 +18,30 @@ constexpr int kTileRows = kVectorBytes == 64 ? 14 : 6;
 template <class T>
 constexpr int kTileColumns = 2 * kWidth<T>;
 
-// Where a panel of A has its elements. The first two are copies of contiguous pieces of where A comes from.
-//   by_row:    A stored [m, k]:  [k / kChunk][rows][kChunk], a vector of k for each row in turn
-//   by_column: A stored [k, m]:  [k][a_stride]
-//   striped:   [rows][kStripe], a part of a row-major block of that fixed width, k along the row
+// From one k to the next in a packed by_column panel: whole vectors.
+template <class T>
+constexpr int64_t kPanelStride = round_up(kTileRows, kWidth<T>);
+
+// Where a panel of A has its elements. The first two are copies of contiguous pieces of where A comes from, the others
+// parts of a row-major block of the fixed width kStripe.
+//   by_row:       A stored [m, k]:  [k / kChunk][rows][kChunk], a vector of k for each row in turn
+//   by_column:    A stored [k, m]:  [k][kPanelStride]
+//   striped:      [rows][kStripe], k along the row
+//   striped_down: [k][kStripe]
 // by_row panels have `rows` rows (not kTileRows), so their pieces are dense.
-enum class PanelLayout { by_row, by_column, striped };
+enum class PanelLayout { by_row, by_column, striped, striped_down };
 template <class T>
 constexpr int kChunk = kWidth<T>;
 constexpr int kStripe = 128;
+
+// Cache lines that a tile fetches for its successors, a few for each kChunk of k: all at once they would queue up
+// before the tile's own loads. `lines` lines, `stride` elements apart, then `step` elements on.
+template <class T>
+struct Ahead {
+  const T* at = nullptr;
+  int64_t step = 0, stride = 0;
+  int lines = 0;
+};
 
 template <class T>
 struct Tile {
@@ -37,8 +52,8 @@ struct Tile {
   const T* start;  // what the chains start from: row i at start + i * start_stride
   int64_t start_stride;
   int64_t k;
-  int64_t a_stride = kTileRows;  // by_column
-  const T* next_c = nullptr;     // the tile after this one, fetched meanwhile
+  const T* next_c = nullptr;  // the tile of C after this one
+  Ahead<T> ahead{};           // of A
 };
 
 template <class T, int rows>
@@ -46,45 +61,70 @@ struct Accumulators {
   Vector<T> v[rows][2];
 
   // a: row i at a + i * stride
-  [[gnu::always_inline]] inline void step(const T* a, int stride, const T* b) {
+  [[gnu::always_inline]] inline void step(const T* a, int64_t stride, const T* b) {
     const Vector<T> b0 = load(b), b1 = load(b + kWidth<T>);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
       const Vector<T> x = broadcast(a[i * stride]);
-      v[i][0] = fma(x, b0, v[i][0]);
-      v[i][1] = fma(x, b1, v[i][1]);
+      add_product<T>(v[i][0], x, b0);
+      add_product<T>(v[i][1], x, b1);
     }
   }
 };
 
+// Fetches, chunk by chunk, the tile's share of what comes next.
+template <class T>
+class Fetcher {
+ public:
+  Fetcher(const Tile<T>& t, int rows)
+      : ahead_(t.ahead),
+        c_(t.next_c),
+        ldc_(t.ldc),
+        rows_(t.next_c ? rows : 0),
+        rows_a_chunk_(int(ceil_div(rows, std::max<int64_t>(1, t.k / kChunk<T>)))) {}
+
+  [[gnu::always_inline]] inline void chunk() {
+    for (int i = 0; i < ahead_.lines; ++i) __builtin_prefetch(ahead_.at + i * ahead_.stride);
+    ahead_.at += ahead_.step;
+    for (int i = 0; i < rows_a_chunk_ && rows_ > 0; ++i, --rows_, c_ += ldc_) {
+      __builtin_prefetch(c_, 1);
+      __builtin_prefetch(c_ + kWidth<T>, 1);
+    }
+  }
+
+ private:
+  Ahead<T> ahead_;
+  const T* c_;
+  int64_t ldc_;
+  int rows_, rows_a_chunk_;
+};
+
 template <class T, int rows, PanelLayout layout>
 void run_tile(const Tile<T>& t) {
+  constexpr int chunk = kChunk<T>, columns = kTileColumns<T>;
   Accumulators<T, rows> sum;
 #pragma GCC unroll 14
   for (int i = 0; i < rows; ++i) {
     sum.v[i][0] = load(t.start + i * t.start_stride);
     sum.v[i][1] = load(t.start + i * t.start_stride + kWidth<T>);
   }
-  if (t.next_c)
-    for (int i = 0; i < rows; ++i) {
-      __builtin_prefetch(t.next_c + i * t.ldc, 1);
-      __builtin_prefetch(t.next_c + i * t.ldc + kWidth<T>, 1);
-    }
+  // From one k to the next, and from row to row at one k.
+  constexpr int64_t next = layout == PanelLayout::by_column      ? kPanelStride<T>
+                           : layout == PanelLayout::striped_down ? kStripe
+                                                                 : 1;
+  constexpr int64_t down = layout == PanelLayout::by_row ? chunk : layout == PanelLayout::striped ? kStripe : 1;
+  Fetcher<T> fetcher(t, rows);
   const T *a = t.a, *b = t.b;
-  if constexpr (layout == PanelLayout::by_column) {
-    for (int64_t p = 0; p < t.k; ++p, a += t.a_stride, b += kTileColumns<T>) sum.step(a, 1, b);
-  } else if constexpr (layout == PanelLayout::striped) {
-    for (int64_t p = 0; p < t.k; ++p, ++a, b += kTileColumns<T>) sum.step(a, kStripe, b);
-  } else {
-    constexpr int chunk = kChunk<T>;
-    int64_t p = 0;
-    for (; p + chunk <= t.k; p += chunk, a += (rows - 1) * chunk)
-      for (int q = 0; q < chunk; q += 2, a += 2, b += 2 * kTileColumns<T>) {
-        sum.step(a, chunk, b);
-        sum.step(a + 1, chunk, b + kTileColumns<T>);
-      }
-    for (; p < t.k; ++p, ++a, b += kTileColumns<T>) sum.step(a, chunk, b);
+  int64_t p = 0;
+  for (; p + chunk <= t.k; p += chunk) {
+    fetcher.chunk();
+    for (int q = 0; q < chunk; q += 2, a += 2 * next, b += 2 * columns) {
+      sum.step(a, down, b);
+      sum.step(a + next, down, b + columns);
+    }
+    if constexpr (layout == PanelLayout::by_row) a += (rows - 1) * chunk;
   }
+  for (; p < t.k; ++p, a += next, b += columns) sum.step(a, down, b);
 #pragma GCC unroll 14
   for (int i = 0; i < rows; ++i) {
     store(t.c + i * t.ldc, sum.v[i][0]);
@@ -111,12 +151,15 @@ TileFunction<T> tile_function(PanelLayout layout, int64_t rows) {
                                        : tile_function<T, PanelLayout::by_column>(rows);
 }
 
-// m rows as panels whose heights differ by at most one: no panel is left over that is too low to be fast.
+// m > 0 rows as panels of kTileRows; the last two share what is left, so that none is too low to be fast.
 struct Panels {
-  int64_t rows, count, low, tall;  // heights: `tall` panels of low + 1, then the rest of `low`
-  explicit Panels(int64_t m) : rows(m), count(ceil_div(m, kTileRows)), low(m / count), tall(m % count) {}
-  int64_t begin(int64_t i) const { return i * low + std::min(i, tall); }
-  int64_t height(int64_t i) const { return low + (i < tall); }
+  int64_t rows, count;
+  explicit Panels(int64_t m) : rows(m), count(ceil_div(m, kTileRows)) {}
+  int64_t begin(int64_t i) const {
+    const int64_t even = i * kTileRows, left = rows - (count - 2) * kTileRows;
+    return i >= count ? rows : i + 1 == count && i > 0 ? even - kTileRows + (left + 1) / 2 : even;
+  }
+  int64_t height(int64_t i) const { return begin(i + 1) - begin(i); }
 };
 
 }  // namespace hinoki::kernels::HINOKI_TARGET
