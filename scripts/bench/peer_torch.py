@@ -1,0 +1,220 @@
+"""Training steps in plain PyTorch, to measure beside `hinoki bench step`: one JSON line per run.
+
+A step is forward, loss, backward, AdamW, zero_grad on random tokens, in f32 unless told otherwise; times are medians. FLOPs
+are counted by hooks, two per multiply-add, the backward pass as twice the forward one; attention counts in full, with no
+allowance for the causal half. Where cores are shared, a step counts only if its threads hardly waited for one ("clean").
+Memory is the peak resident size above the interpreter, weights, gradients and moments. Works with PyTorch 1.13 to 2.15."""
+import argparse
+import json
+import math
+import os
+import resource
+import statistics
+import sys
+import time
+
+LONGEST_WAIT = 0.05  # of a step's time, for a clean step
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=sorted(TASKS), default="gpt")
+    parser.add_argument("--size", default="tiny")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=10, help="clean steps wanted")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--max-seconds", type=float, default=300, help="stop waiting for clean steps after this long")
+    parser.add_argument("--optim", choices=["default", "foreach", "fused"], default="default")
+    parser.add_argument("--attention", choices=["auto", "manual"], default="auto", help="auto: PyTorch's own, where it has one")
+    parser.add_argument("--profile", action="store_true", help="where the time goes, on stderr")
+    return parser.parse_args()
+
+
+
+def gpt(options, torch, count):
+    """Parallel residual, a quarter of each head rotated, tanh-free GELU, untied output."""
+    from torch import nn
+    functional = nn.functional
+    layers, width, heads, length, vocabulary, batch = {
+        "nano": (2, 64, 2, 64, 512, 2), "tiny": (4, 256, 4, 256, 8000, 8), "small": (12, 768, 12, 512, 32000, 2)}[options.size]
+    head = width // heads
+    rotated = head // 4
+    own_attention = options.attention == "auto" and hasattr(functional, "scaled_dot_product_attention")
+
+    frequencies = 1.0 / 10000 ** (torch.arange(0, rotated, 2).float() / rotated)
+    angles = torch.outer(torch.arange(length).float(), frequencies)
+    angles = torch.cat([angles, angles], -1)
+    cosine, sine = angles.cos(), angles.sin()
+    future = torch.ones(length, length, dtype=torch.bool).triu(1)
+
+    def rotate(x):
+        turned, kept = x[..., :rotated], x[..., rotated:]
+        a, b = turned.chunk(2, -1)
+        return torch.cat([turned * cosine + torch.cat([-b, a], -1) * sine, kept], -1)
+
+    def attend(q, k, v):
+        count(4.0 * q.shape[0] * heads * length * length * head)
+        if own_attention:
+            return functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        scores = torch.matmul(q, k.transpose(-1, -2)) * (1.0 / math.sqrt(head))
+        return torch.matmul(torch.softmax(scores.masked_fill(future, float("-inf")), -1), v)
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.qkv, self.dense = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x):
+            q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], heads, 3 * head).transpose(1, 2).chunk(3, -1)
+            mixed = attend(rotate(q), rotate(k), v).transpose(1, 2).reshape(x.shape)
+            return x + self.dense(mixed) + self.down(functional.gelu(self.up(self.norm2(x))))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.norm = nn.Embedding(vocabulary, width), nn.LayerNorm(width)
+            self.blocks = nn.ModuleList([Block() for _ in range(layers)])
+            self.head = nn.Linear(width, vocabulary, bias=False)
+
+        def forward(self, ids, labels):
+            x = self.embedding(ids)
+            for block in self.blocks:
+                x = block(x)
+            return functional.cross_entropy(self.head(self.norm(x)).view(-1, vocabulary), labels.reshape(-1))
+
+    tokens = torch.randint(0, vocabulary, (batch, length + 1))
+    return Model(), (tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()), batch * length
+
+
+# Each: (options, torch, count) -> model that returns its loss, its inputs, and how many units (tokens, ...) a step takes.
+TASKS = {"gpt": gpt}
+UNITS = {"gpt": "tokens"}
+
+
+
+def seconds_waited():
+    """How long this process's threads have waited for a core so far."""
+    total = 0
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open(f"/proc/self/task/{task}/schedstat") as file:
+                total += int(file.read().split()[1])
+        except (OSError, ValueError, IndexError):
+            pass  # a thread has ended, or the kernel does not say
+    return total * 1e-9
+
+
+def resident_bytes(peak=False):
+    if peak:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def blas_library():
+    """The file that multiplies matrices here: Debian's PyTorch takes whichever the alternatives system points at."""
+    with open("/proc/self/maps") as file:
+        paths = {line.split()[-1] for line in file if "blas" in line and ".so" in line}
+    return sorted(paths)[0] if paths else "built in"
+
+
+def count_flops(torch, model, inputs, flops):
+    def linear(module, _, output):
+        flops[0] += 2.0 * output.numel() * module.in_features
+
+    hooks = [module.register_forward_hook(linear) for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    with torch.no_grad():
+        model(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return 3 * flops[0]
+
+
+def initialise(torch, model):
+    """Small weights, so that the first loss is near that of a uniform guess."""
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Linear, torch.nn.Embedding)):
+            torch.nn.init.normal_(module.weight, std=0.02)
+            if getattr(module, "bias", None) is not None:
+                torch.nn.init.zeros_(module.bias)
+
+
+def make_step(torch, options, model, inputs):
+    extra = {} if options.optim == "default" else {options.optim: True}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, **extra)
+
+    def step():
+        """(seconds of forward, backward, update), loss"""
+        times = [time.perf_counter()]
+        loss = model(*inputs)
+        times.append(time.perf_counter())
+        loss.backward()
+        times.append(time.perf_counter())
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        times.append(time.perf_counter())
+        return [b - a for a, b in zip(times, times[1:])], loss
+
+    return step
+
+
+def timed_steps(step, options):
+    """The phases of the steps to count, how many of them were clean, and the last loss."""
+    taken, began = [], time.perf_counter()
+    while sum(wait < LONGEST_WAIT for wait, _ in taken) < options.steps:
+        waited, started = seconds_waited(), time.perf_counter()
+        phases, loss = step()
+        taken.append(((seconds_waited() - waited) / (time.perf_counter() - started), phases))
+        if time.perf_counter() - began > options.max_seconds and len(taken) >= options.steps:
+            break
+    taken.sort(key=lambda item: item[0])
+    clean = sum(wait < LONGEST_WAIT for wait, _ in taken)
+    return [phases for _, phases in taken[:max(options.steps, clean)]], clean, loss.item()
+
+
+def profile(torch, step):
+    from torch.profiler import ProfilerActivity
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as result:
+        for _ in range(3):
+            step()
+    print(result.key_averages().table(sort_by="self_cpu_time_total", row_limit=25), file=sys.stderr)
+
+
+def main():
+    options = arguments()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    import torch
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(1234)
+    interpreter = resident_bytes()
+    flops, counting = [0.0], [True]
+
+    def count(more):
+        if counting[0]:
+            flops[0] += more
+
+    model, inputs, units = TASKS[options.task](options, torch, count)
+    initialise(torch, model)
+    per_step = count_flops(torch, model, inputs, flops)
+    counting[0] = False
+    step = make_step(torch, options, model, inputs)
+    for _ in range(options.warmup):
+        step()
+    phases, clean, loss = timed_steps(step, options)
+    median = statistics.median(map(sum, phases))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    forward, backward, update = (1e3 * statistics.median(phase) for phase in zip(*phases))
+    print(json.dumps({
+        "program": f"torch {torch.__version__}", "task": options.task, "size": options.size, "threads": torch.get_num_threads(),
+        f"{UNITS[options.task]}_per_s": units / median, "ms_median": 1e3 * median, "forward_ms": forward, "backward_ms": backward,
+        "update_ms": update, "flops_per_step": per_step, "params": parameters, "clean": clean, "steps": len(phases),
+        "activation_bytes": resident_bytes(peak=True) - interpreter - 4 * 4 * parameters, "optim": options.optim,
+        "blas": blas_library(), "loss": loss}), flush=True)
+    if options.profile:
+        profile(torch, step)
+
+
+if __name__ == "__main__":
+    main()

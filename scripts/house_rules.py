@@ -1,0 +1,184 @@
+"""Checks the rules of the house and prints how much there is of it: house_rules.py [ROOT] | --self-test
+
+  floors   includes go down only: core/base, kernels, core, then data and models side by side, then train
+  length   no source file has over 400 lines
+  exits    only train/main.cpp ends the process
+  tested   every op and every kernel has tests/**/<stem>_test.cpp
+  paths    nothing names a place of the machine it was written on
+
+Exits 1 if one is broken. --self-test breaks each in a temporary tree and expects to be told."""
+import os
+import re
+import sys
+import tempfile
+from collections import defaultdict
+
+FLOORS = [("core/base/", 0), ("kernels/", 1), ("core/", 2), ("data/", 3), ("models/", 3), ("train/", 4)]  # first match counts
+SOURCES = (".h", ".cpp", ".cu", ".cuh", ".py", ".sh")
+TEXTS = SOURCES + (".md", ".txt", ".toml", ".json", ".cmake")
+SKIPPED = {".git", ".venv", ".bundle", "build", "runs", "corpus", "__pycache__", "golden"}
+LONGEST = 400
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+ENDS = re.compile(r"(?<![\w.>])(?:std\s*::\s*|::\s*)?(?:_?exit|_Exit|quick_exit|abort|terminate)\s*\(")
+MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
+NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
+
+
+def floor_of(path):
+    return next((floor for folder, floor in FLOORS if path.startswith(folder)), None)
+
+
+def read_tree(root):
+    """{path: text} of the files that are ours."""
+    files = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("build-"))
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(folder, name), root)
+            if name.endswith(TEXTS) and not os.path.islink(os.path.join(folder, name)):
+                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                    files[path] = file.read()
+    return files
+
+
+def check_floors(files):
+    for path, text in files.items():
+        floor = floor_of(path)
+        if floor is None or not path.endswith((".h", ".cpp", ".cu", ".cuh")):
+            continue
+        for target in INCLUDE.findall(text):
+            other = floor_of(target)
+            if other is None:
+                yield f"{path} includes \"{target}\", which is on no floor of the house"
+            elif other > floor:
+                yield f"{path} includes \"{target}\" from a floor above"
+            elif other == floor and path.split("/")[0] != target.split("/")[0]:
+                yield f"{path} includes \"{target}\": data and models stand side by side"
+
+
+def check_length(files):
+    for path, text in files.items():
+        lines = text.count("\n")
+        if path.endswith(SOURCES) and lines > LONGEST:
+            yield f"{path} has {lines} lines, over {LONGEST}"
+
+
+def check_exits(files):
+    for path, text in files.items():
+        if floor_of(path) is None or path == "train/main.cpp" or not path.endswith((".h", ".cpp", ".cu", ".cuh")):
+            continue
+        code = NO_CODE.sub(lambda match: "\n" * match.group().count("\n"), text)
+        for match in ENDS.finditer(code):
+            yield f"{path}:{code.count(chr(10), 0, match.start()) + 1} ends the process: throw an Error, main() turns it into a code"
+
+
+def check_tested(files):
+    tests = {os.path.basename(path).removesuffix("_test.cpp") for path in files if path.startswith("tests/")
+             and path.endswith("_test.cpp")}
+    for path in files:
+        if re.fullmatch(r"(core/ops|kernels)/\w+\.(cpp|cu)", path):
+            stem = os.path.splitext(os.path.basename(path))[0]
+            # A file without a header of its own is a part of the stem that its name begins with.
+            while f"kernels/{stem}.h" not in files and path.startswith("kernels/") and "_" in stem:
+                stem = stem.rpartition("_")[0]
+            if stem not in tests:
+                yield f"{path} has no test tests/**/{stem}_test.cpp"
+
+
+def check_paths(files):
+    for path, text in files.items():
+        if path == "scripts/house_rules.py":
+            continue
+        for number, line in enumerate(text.split("\n"), 1):
+            if MACHINE.search(line):
+                yield f"{path}:{number} names a place of one machine: {MACHINE.search(line).group()}"
+
+
+RULES = {"floors": check_floors, "length": check_length, "exits": check_exits, "tested": check_tested, "paths": check_paths}
+
+
+def violations(files):
+    return [f"{rule}: {complaint}" for rule, check in RULES.items() for complaint in check(files)]
+
+
+def print_sizes(files):
+    sizes = defaultdict(lambda: [0, 0])
+    for path, text in files.items():
+        if path.endswith(SOURCES):
+            parts = path.split("/")
+            folder = "/".join(parts[:2]) if parts[0] in ("core", "tests") and len(parts) > 2 else parts[0]
+            sizes[folder][0] += 1
+            sizes[folder][1] += text.count("\n")
+    for folder, (count, lines) in sorted(sizes.items()):
+        print(f"{folder:16} {count:4} files {lines:6} lines")
+    print(f"{'all':16} {sum(n for n, _ in sizes.values()):4} files {sum(n for _, n in sizes.values()):6} lines")
+
+
+SOUND = {
+    "core/base/check.h": "#pragma once\n#include <string>\n",
+    "kernels/gemm.h": '#include "core/base/check.h"\n',
+    "kernels/gemm.cpp": '#include "kernels/gemm.h"\n',
+    "kernels/gemm_grad.cpp": '#include "kernels/gemm.h"\n',
+    "core/ops/linear.cpp": '#include "kernels/gemm.h"\n// exit( and abort( in words\nconst char* s = "exit(1)";\nx.exit();\n',
+    "data/text.h": '#include "core/base/check.h"\n',
+    "models/gpt.h": '#include "core/base/check.h"\n',
+    "train/main.cpp": '#include "models/gpt.h"\nint main() { std::abort(); }\n',
+    "tests/kernels/gemm_test.cpp": '#include "kernels/gemm.h"\n',
+    "tests/ops/linear_test.cpp": "x\n" * LONGEST,
+    "README.md": "See /usr/share/doc and ./work/ and core/base/.\n",
+}
+BROKEN = [  # (rule, path, text or None: without the file)
+    ("floors", "kernels/gemm.h", '#include "core/tensor.h"\n'),
+    ("floors", "core/base/check.h", '  #  include "kernels/gemm.h"\n'),
+    ("floors", "core/ops/linear.cpp", '#include "train/run.h"\n'),
+    ("floors", "data/text.h", '#include "models/gpt.h"\n'),
+    ("floors", "models/gpt.h", '#include "data/text.h"\n'),
+    ("floors", "data/text.h", '#include "tests/support/op_check.h"\n'),
+    ("length", "data/text.h", "\n" * (LONGEST + 1)),
+    ("length", "scripts/long.py", "\n" * (LONGEST + 1)),
+    ("exits", "data/text.h", "void f() { exit(1); }\n"),
+    ("exits", "data/text.h", "/* a */ void f() { std::abort (); }\n"),
+    ("exits", "train/run.cpp", "void f() { ::_exit(1); }\n"),
+    ("exits", "train/run.cpp", "void f() { std::quick_exit(1); }\n"),
+    ("tested", "kernels/softmax.cpp", "\n"),
+    ("tested", "core/ops/gelu.cpp", "\n"),
+    ("tested", "tests/ops/linear_test.cpp", None),
+    ("paths", "README.md", "See /work/main/README.md\n"),
+    ("paths", "scripts/x.sh", "cd /home/me/hinoki\n"),
+    ("paths", "tests/a_test.cpp", 'open("/root/x");\n'),
+]
+
+
+def self_test():
+    """Each rule must stay silent on a sound tree, and speak, alone, when it is broken."""
+    failed = 0
+    for rule, path, text in [(None, "README.md", SOUND["README.md"]), *BROKEN]:
+        with tempfile.TemporaryDirectory() as root:
+            for name, content in {**SOUND, path: text}.items():
+                if content is not None:
+                    os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+                    with open(os.path.join(root, name), "w") as file:
+                        file.write(content)
+            found = {complaint.split(":")[0] for complaint in violations(read_tree(root))}
+        if found != ({rule} if rule else set()):
+            failed += 1
+            print(f"{rule or 'a sound tree'}, {path}: found {sorted(found)}", file=sys.stderr)
+    print(f"house rules: {len(BROKEN) + 1} trees tried, {failed} judged wrongly")
+    return 1 if failed else 0
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    here = os.path.dirname(os.path.abspath(__file__))
+    files = read_tree(sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, ".."))
+    found = violations(files)
+    print_sizes(files)
+    for complaint in found:
+        print(complaint, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
