@@ -96,8 +96,8 @@ class Trie {
  public:
   Trie(std::string_view bytes, std::string_view strings, const std::string& name)
       : units_(bytes.size() / 4), strings_(strings), name_(name) {
-    std::memcpy(units_.data(), bytes.data(), units_.size() * 4);
     require<Exit::data>(!units_.empty(), "the charsmap of ", name, " is empty");
+    std::memcpy(units_.data(), bytes.data(), units_.size() * 4);
   }
 
   std::vector<Replacement> entries() {
