@@ -17,7 +17,7 @@ TEST_P(FmaPeakKernel, DoesTheOperationsThatItCounts) {
   for (const int64_t rounds : {0, 1, 1000}) {
     float sink = -1;
     double flops = -1;
-    kernels::fma_peak({.rounds = rounds, .sink = &sink, .flops = &flops}, Stream{});
+    kernels::fma_peak.run(Device::cpu, {}, {.rounds = rounds, .sink = &sink, .flops = &flops});
     // x <- 0.999 x + 0.001 leads from i towards 1.
     const double left = std::pow(0.999, double(rounds));
     double expected = 0;
