@@ -6,6 +6,7 @@
 #include "core/base/json.h"
 #include "core/base/parallel.h"
 #include "train/bench_step.h"
+#include "train/bench_text.h"
 #include "train/commands.h"
 #include "train/machine.h"
 #include "train/machine_peak.h"
@@ -58,6 +59,17 @@ void print_step(const StepBenchmark& what, bool json) {
   }
 }
 
+void print_text(const std::string& tokenizer, const std::string& input) {
+  const int threads = pool().threads();
+  const TextSpeed s = bench_text(tokenizer, input, threads);
+  const double megabytes = double(s.bytes) / 1e6;
+  std::printf("%lld lines, %.1f MB, %d threads\n", (long long)s.lines, megabytes, threads);
+  std::printf("bare Encode loop  %7.3f s  %6.1f MB/s  %lld tokens\n", s.bare_seconds, megabytes / s.bare_seconds,
+              (long long)s.bare_tokens);
+  std::printf("hinoki data text  %7.3f s  %6.1f MB/s  %lld tokens  %.0f %% of the bare loop\n", s.prepare_seconds,
+              megabytes / s.prepare_seconds, (long long)s.prepare_tokens, 100 * s.bare_seconds / s.prepare_seconds);
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
@@ -73,6 +85,11 @@ void add_bench_command(CLI::App& app) {
   step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str();
   step->add_flag("--json", *json, "Print one JSON line");
   step->callback([what, json] { print_step(*what, *json); });
+  auto* text = command->add_subcommand("text", "`hinoki data text` beside a bare loop over the sentencepiece library");
+  auto paths = std::make_shared<std::pair<std::string, std::string>>();
+  text->add_option("--tokenizer", paths->first, "spiece.model, or a folder that holds it")->required();
+  text->add_option("--input", paths->second, "Text to encode")->required();
+  text->callback([paths] { print_text(paths->first, paths->second); });
   command->callback([command] {
     if (command->get_subcommands().empty()) bench_machine();
   });
