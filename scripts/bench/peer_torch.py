@@ -32,7 +32,7 @@ def arguments():
 
 
 def gpt(options, torch, count):
-    """Parallel residual, a quarter of each head rotated, tanh-free GELU, untied output."""
+    """Parallel residual, a quarter of each head rotated, exact GELU, untied output."""
     from torch import nn
     functional = nn.functional
     layers, width, heads, length, vocabulary, batch = {
@@ -113,10 +113,12 @@ def resident_bytes(peak=False):
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def blas_library():
-    """The file that multiplies matrices here: Debian's PyTorch takes whichever the alternatives system points at."""
+def blas_library(torch):
+    """What multiplies matrices here: Debian's PyTorch takes whichever library the alternatives system points at."""
+    if torch.backends.mkl.is_available():
+        return "MKL"
     with open("/proc/self/maps") as file:
-        paths = {line.split()[-1] for line in file if "blas" in line and ".so" in line}
+        paths = {line.split()[-1] for line in file if "libblas" in line or "libopenblas" in line}
     return sorted(paths)[0] if paths else "built in"
 
 
@@ -211,7 +213,7 @@ def main():
         f"{UNITS[options.task]}_per_s": units / median, "ms_median": 1e3 * median, "forward_ms": forward, "backward_ms": backward,
         "update_ms": update, "flops_per_step": per_step, "params": parameters, "clean": clean, "steps": len(phases),
         "activation_bytes": resident_bytes(peak=True) - interpreter - 4 * 4 * parameters, "optim": options.optim,
-        "blas": blas_library(), "loss": loss}), flush=True)
+        "blas": blas_library(torch), "loss": loss}), flush=True)
     if options.profile:
         profile(torch, step)
 
