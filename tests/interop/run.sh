@@ -19,6 +19,7 @@ build/hinoki export $model $run/exported-bf16 --dtype bf16
 for environment in tokenizers4 tokenizers5; do
   "$(sh scripts/python_env.sh $environment)" tests/interop/check_tokenizer.py $model
 done
+bash tests/interop/tokenizer_variants.sh build/hinoki corpus/smoke/manpages-ja.jsonl
 "$tensorboard" tests/interop/read_events.py $run
 
 # HDF5's own tools on our shards: the number of tokens that the report gives, and every checksum in its place.
