@@ -61,31 +61,73 @@ class Product {
  private:
   void run_task(int64_t row, int64_t rows, int64_t column, int64_t width) const {
     const Panels panels(rows);
-    T* a = scratch<T>(kSlotA, panel_room<T>(cut_.depth));
+    const int64_t room = panel_room<T>(cut_.depth);
+    T* buffers = scratch<T>(kSlotA, 2 * room);
     int64_t p = 0;
     do {
       const int64_t k = std::min(cut_.depth, g.k - p);
       const T* b = pack_b(p, column, k, width);
+      const auto source = [&](int64_t i, T* to) {
+        return Source{.from = a_at(row + panels.begin(i), p), .to = to, .rows = panels.height(i), .k = k};
+      };
+      pack_a(source(0, buffers), 0, 1);
       for (int64_t i = 0; i < panels.count; ++i) {
-        const T* from = a_at(row + panels.begin(i), p);
-        if (g.a_transposed)
-          pack_panel_by_column(a, from, g.lda, panels.height(i), k);
-        else
-          pack_panel_by_row(a, from, g.lda, panels.height(i), k);
-        const int64_t next = i + 1 < panels.count ? panels.height(i + 1) : 0;
-        run_panel({.a = a,
+        T *packed = buffers + i % 2 * room, *other = buffers + (i + 1) % 2 * room;
+        run_panel({.a = packed,
                    .b = b,
                    .row = row + panels.begin(i),
                    .rows = panels.height(i),
                    .column = column,
                    .width = width,
                    .p = p,
-                   .k = k,
-                   .next_a = from + panels.height(i) * (g.a_transposed ? 1 : g.lda),
-                   .next_rows = next});
+                   .k = k},
+                  i + 1 < panels.count ? source(i + 1, other) : Source{});
       }
       p += cut_.depth;
     } while (p < g.k);
+  }
+
+  // A panel of A as it is stored, and where it will be packed; no rows: none.
+  struct Source {
+    const T* from = nullptr;
+    T* to = nullptr;
+    int64_t rows = 0, k = 0;
+  };
+
+  // Part number `part` of `parts` of a panel, along k.
+  struct Stretch {
+    int64_t begin, end;
+  };
+  static Stretch stretch(const Source& s, int64_t part, int64_t parts) {
+    const int64_t chunks = ceil_div(s.k, kChunk<T>);
+    return {chunks * part / parts * kChunk<T>, std::min(s.k, chunks * (part + 1) / parts * kChunk<T>)};
+  }
+
+  void pack_a(const Source& s, int64_t part, int64_t parts) const {
+    const auto [begin, end] = stretch(s, part, parts);
+    if (s.rows == 0 || begin >= end) return;
+    if (g.a_transposed)
+      pack_panel_by_column(s.to + begin * kPanelStride<T>, s.from + begin * g.lda, g.lda, s.rows, end - begin);
+    else
+      pack_panel_by_row(s.to + begin * s.rows, s.from + begin, g.lda, s.rows, end - begin);
+  }
+
+  // The cache lines that pack_a will read.
+  Ahead<T> fetch_a(const Source& s, int64_t part, int64_t parts) const {
+    const auto [begin, end] = stretch(s, part, parts);
+    if (s.rows == 0 || begin >= end) return {};
+    if (!g.a_transposed)
+      return {.at = s.from + begin,
+              .step = g.lda,
+              .stride = kChunk<T>,
+              .lines = ceil_div(end - begin, kChunk<T>),
+              .rounds = s.rows};
+    const int64_t lines = ceil_div(end - begin, std::max<int64_t>(1, s.k / kChunk<T>));
+    return {.at = s.from + begin * g.lda,
+            .step = lines * g.lda,
+            .stride = g.lda,
+            .lines = lines,
+            .rounds = ceil_div(end - begin, lines)};
   }
 
   const T* a_at(int64_t i, int64_t p) const {
@@ -120,25 +162,11 @@ class Product {
   struct Panel {
     const T *a, *b;
     int64_t row, rows, column, width, p, k;
-    const T* next_a;  // where the next panel comes from
-    int64_t next_rows;
   };
 
-  // The share of tile number `tile` in fetching the next panel.
-  Ahead<T> share(const Panel& panel, int64_t tile, int64_t tiles) const {
-    if (!g.a_transposed)  // rows tile, tile + tiles, ...; along each a line for every chunk
-      return {.at = panel.next_a + tile * g.lda,
-              .step = kChunk<T>,
-              .stride = tiles * g.lda,
-              .lines = int(std::max<int64_t>(0, ceil_div(panel.next_rows - tile, tiles)))};
-    const int64_t lines = panel.next_rows ? ceil_div(kChunk<T>, tiles) : 0, first = tile * (panel.k / kChunk<T>)*lines;
-    return {.at = panel.next_a + panel.next_rows - 1 + first * g.lda,
-            .step = lines * g.lda,
-            .stride = g.lda,
-            .lines = int(lines)};
-  }
-
-  void run_panel(const Panel& panel) const {
+  // While a tile runs, the lines of a part of the next panel come nearer; after it, that part is packed. So few of
+  // them wait in the cache at a time, which matters where the leading dimension makes them compete for the same sets.
+  void run_panel(const Panel& panel, const Source& next) const {
     static constexpr T zero[kTileColumns<T>] = {};
     constexpr int columns = kTileColumns<T>;
     const auto tile = tile_function<T>(g.a_transposed ? PanelLayout::by_column : PanelLayout::by_row, panel.rows);
@@ -155,11 +183,12 @@ class Product {
                       .start_stride = from_c ? g.ldc : 0,
                       .k = panel.k,
                       .next_c = next_c(panel, j),
-                      .ahead = share(panel, j / columns, tiles)};
+                      .ahead = fetch_a(next, j / columns, tiles)};
       if (panel.width - j >= columns)
         tile(t);
       else
         run_narrow(t, tile, panel.rows, panel.width - j, start == zero);
+      pack_a(next, j / columns, tiles);
     }
   }
 

@@ -34,13 +34,12 @@ template <class T>
 constexpr int kChunk = kWidth<T>;
 constexpr int kStripe = 128;
 
-// Cache lines that a tile fetches for its successors, a few for each kChunk of k: all at once they would queue up
-// before the tile's own loads. `lines` lines, `stride` elements apart, then `step` elements on.
+// What a tile fetches for its successors, a few cache lines for each kChunk of k: all at once they would queue up
+// before the tile's own loads. `lines` pieces of kTileRows elements, `stride` apart, then `step` on; `rounds` times.
 template <class T>
 struct Ahead {
   const T* at = nullptr;
-  int64_t step = 0, stride = 0;
-  int lines = 0;
+  int64_t step = 0, stride = 0, lines = 0, rounds = 0;
 };
 
 template <class T>
@@ -60,8 +59,12 @@ template <class T, int rows>
 struct Accumulators {
   Vector<T> v[rows][2];
 
-  // a: row i at a + i * stride
+  // a: row i at a + i * stride. B is fetched 24 steps ahead, about 300 cycles: where the leading dimension of A or C is
+  // a multiple of a page, their lines push some of B out of the second-level cache, and a tile cannot wait for memory.
   [[gnu::always_inline]] inline void step(const T* a, int64_t stride, const T* b) {
+    constexpr int64_t ahead = 24 * kTileColumns<T>;
+    __builtin_prefetch(b + ahead);
+    __builtin_prefetch(b + ahead + kWidth<T>);
     const Vector<T> b0 = load(b), b1 = load(b + kWidth<T>);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
@@ -84,8 +87,14 @@ class Fetcher {
         rows_a_chunk_(int(ceil_div(rows, std::max<int64_t>(1, t.k / kChunk<T>)))) {}
 
   [[gnu::always_inline]] inline void chunk() {
-    for (int i = 0; i < ahead_.lines; ++i) __builtin_prefetch(ahead_.at + i * ahead_.stride);
-    ahead_.at += ahead_.step;
+    if (ahead_.rounds > 0) {
+      --ahead_.rounds;
+      for (int64_t i = 0; i < ahead_.lines; ++i) {
+        __builtin_prefetch(ahead_.at + i * ahead_.stride);
+        __builtin_prefetch(ahead_.at + i * ahead_.stride + kTileRows - 1);
+      }
+      ahead_.at += ahead_.step;
+    }
     for (int i = 0; i < rows_a_chunk_ && rows_ > 0; ++i, --rows_, c_ += ldc_) {
       __builtin_prefetch(c_, 1);
       __builtin_prefetch(c_ + kWidth<T>, 1);
