@@ -172,6 +172,9 @@ Json normalizer(const Tokenizer& tokenizer, const SpieceSpec& spec, const std::s
 Json decoder(const Tokenizer& tokenizer, const SpieceSpec& spec) {
   Json steps = Json::array();
   if (tokenizer.newline() == Newline::symbol) steps.push_back(replace_text(kNewlineSymbol, "\n"));
+  if (tokenizer.unknown() >= 0)
+    steps.push_back(
+        replace_text(tokenizer.piece(tokenizer.unknown()), tokenizer.decode(std::vector{tokenizer.unknown()})));
   steps.push_back(replace_text(kSpace, " "));
   if (spec.byte_fallback) steps.push_back({{"type", "ByteFallback"}});
   steps.push_back({{"type", "Fuse"}});

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Exported tokenizers of every kind against sentencepiece, in both generations of transformers:
 #   tokenizer_variants.sh PROGRAM TEXT      TEXT: JSONL or plain Japanese text to train on
-# Newlines as "\n" or <NL>; no normaliser, NFKC, and spm_train's own default, nmt_nfkc.
+# Newlines as "\n" or <NL>; no normaliser, NFKC, and spm_train's own default, nmt_nfkc; and the kind that older Japanese
+# GPT-2 models have, with a dummy prefix, collapsed spaces and an unknown piece instead of bytes.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 hinoki=$(realpath "$1") text=$(realpath "$2")
@@ -13,15 +14,18 @@ train=("$hinoki" tokenizer train --input "$text" --vocabulary-size 3000 --sample
 "${train[@]}" --output "$work/plain"
 "${train[@]}" --output "$work/symbol-nfkc" --newline symbol --model-nfkc
 "${train[@]}" --output "$work/plain-nfkc" --model-nfkc
-mkdir "$work/nmt-nfkc"
 /usr/bin/python3 - "$text" > "$work/lines.txt" <<'END'
 import json, sys
 for line in list(open(sys.argv[1], encoding="utf-8"))[:150]:
     print(json.loads(line)["text"] if line.startswith("{") else line, end="\n")
 END
-spm_train --input="$work/lines.txt" --model_prefix="$work/nmt-nfkc/spiece" --vocab_size=3000 --byte_fallback=true \
-  --add_dummy_prefix=false --remove_extra_whitespaces=false --user_defined_symbols='<NL>' --num_threads=2 \
-  --minloglevel=2 2> /dev/null
+spm() {  # NAME, settings
+  mkdir -p "$work/$1"
+  spm_train --input="$work/lines.txt" --model_prefix="$work/$1/spiece" --vocab_size=3000 --num_threads=2 --minloglevel=2 \
+    "${@:2}" 2> /dev/null
+}
+spm nmt-nfkc --byte_fallback=true --add_dummy_prefix=false --remove_extra_whitespaces=false --user_defined_symbols='<NL>'
+spm gpt2 --pad_id=3 --pad_piece='[PAD]' --control_symbols='[CLS],[SEP],[MASK]'
 
 # A model around each, as the export takes a model's folder.
 folders=()
