@@ -17,13 +17,13 @@ build() {
   cmake --build --preset release
 }
 
-unit() { ctest --test-dir build --output-on-failure --timeout 600; }
+unit() { ctest --test-dir build --output-on-failure --timeout 600 --parallel 2; }
 
 # The same tests under the address and undefined-behaviour sanitizers.
 sanitize() {
   cmake --preset debug
   cmake --build --preset debug
-  ctest --test-dir build-debug --output-on-failure --timeout 900
+  build-debug/hinoki_tests --gtest_brief=1  # in one process: starting the sanitizers takes longer than most tests
 }
 
 # The whole way on real text, with a bar that an untrained model misses.
