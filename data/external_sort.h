@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/base/check.h"
+#include "core/base/file_system.h"
 
 namespace hinoki {
 
@@ -70,7 +71,7 @@ class ExternalSort {
     std::ofstream out(path, std::ios::binary);
     each([&](const Record& r) { out.write(reinterpret_cast<const char*>(&r), sizeof r); });
     out.close();
-    require<Exit::data>(out.good(), "cannot write ", path, ": ", std::strerror(errno), " (is the disk full?)");
+    if (!out.good()) fail_writing("write", path.string(), errno);
     return path;
   }
 

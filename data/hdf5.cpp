@@ -4,21 +4,25 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <limits>
 #include <mutex>
+
+#include "core/base/file_system.h"
 
 namespace hinoki {
 namespace {
 
 std::mutex mutex;
 
-// Holds the mutex and keeps HDF5 from printing its own error stack.
+// Holds the mutex, keeps HDF5 from printing its own error stack, and from cleaning up when the process exits: after a
+// failed write (a full disk) it cannot close the file, and that clean-up crashes on it.
 struct Entered {
   Entered() : lock(mutex) {
-    static const herr_t silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-    (void)silent;
+    static const herr_t ready = (H5dont_atexit(), H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
+    (void)ready;
   }
   std::lock_guard<std::mutex> lock;
 };
@@ -37,10 +41,21 @@ std::string reason() {
   return text;
 }
 
+// What the system said to a write, out of "file write failed: time = ..., filename = '...', ..., errno = 28, ...".
+void fail_if_not_written(const std::string& reason) {
+  const std::string_view file = "filename = '", number = "errno = ";
+  const size_t name = reason.find(file), code = reason.find(number);
+  if (!reason.starts_with("file write failed") || name == reason.npos || code == reason.npos) return;
+  const size_t begin = name + file.size(), end = reason.find('\'', begin);
+  fail_writing("write", reason.substr(begin, end - begin), std::atoi(reason.c_str() + code + number.size()));
+}
+
 template <class Id, class... Parts>
 Id checked(Id id, const Parts&... what) {
-  if (id < 0) fail<Exit::data>(what..., ": ", reason());
-  return id;
+  if (id >= 0) return id;
+  const std::string why = reason();
+  fail_if_not_written(why);
+  fail<Exit::data>(what..., ": ", why);
 }
 
 hid_t memory_type(DType type) {
@@ -185,7 +200,7 @@ void Hdf5File::close() {
   if (!id_) return;
   {
     const Entered in;
-    checked(H5Fflush(id_.get(), H5F_SCOPE_LOCAL), "cannot write ", path_, " (is the disk full?)");
+    checked(H5Fflush(id_.get(), H5F_SCOPE_LOCAL), "cannot write ", path_);
   }
   id_ = Hdf5Id();
 }

@@ -53,6 +53,9 @@ void fail_writing(const std::string& action, const std::string& path, int error)
         say(" (", free_space(path), " bytes free there); free some space or choose another folder, then start again");
   else if (error == EACCES || error == EPERM || error == EROFS)
     remedy = "; make the folder writable or choose another one";
+  else if (error == EFBIG)
+    remedy = say("; a file may not be that large here: look at `ulimit -f` and at what the file system allows (",
+                 free_space(path), " bytes free there)");
   else if (error == EIO)
     remedy = "; the disk or the file server reports a fault";
   fail("cannot ", action, " ", path, ": ", std::strerror(error), remedy);
