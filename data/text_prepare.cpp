@@ -203,6 +203,7 @@ void begin_output(const fs::path& folder) {
   fs::remove(folder / kPrepareReport);
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().string().ends_with(".h5.tmp")) fs::remove(entry.path());
+  remove_temporaries(folder.string());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "models/activation.h"
+#include "models/check_size.h"
 
 namespace hinoki {
 namespace {
@@ -113,8 +114,12 @@ class Gpt2 final : public CausalLm {
 }  // namespace
 
 void Gpt2Config::check() const {
-  require<Exit::usage>(vocab_size > 0 && n_embd > 0 && n_layer >= 0 && n_head > 0 && n_inner > 0 && n_positions > 0,
-                       "model: sizes must be positive");
+  check_size("vocab_size", vocab_size, kMostIds);
+  check_size("n_embd", n_embd, kWidest);
+  check_size("n_layer", n_layer, kMostLayers, 0);
+  check_size("n_head", n_head, n_embd);
+  check_size("n_inner", n_inner, 16 * kWidest);
+  check_size("n_positions", n_positions, kMostIds);
   require<Exit::usage>(n_embd % n_head == 0, "model: n_embd ", n_embd, " is not a multiple of n_head ", n_head);
   for (const double p : {attn_pdrop, embd_pdrop, resid_pdrop})
     require<Exit::usage>(p >= 0 && p < 1, "model: dropout must be in [0, 1)");

@@ -1,8 +1,11 @@
 #include "models/gpt_neox.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "models/activation.h"
+#include "models/check_size.h"
 
 namespace hinoki {
 namespace {
@@ -81,14 +84,14 @@ class GptNeox final : public CausalLm {
     require<Exit::usage>(ids.size(-1) <= max_positions(), "a sequence of ", ids.size(-1),
                          " tokens is longer than max_position_embeddings = ", max_positions());
     return run(ids, pass, states, [this, segments, pass](int64_t i, const Tensor& x) {
-      return layers_[i].attention(x, table(), segments, pass);
+      return layers_[i].attention(x, table(x.size(1)), segments, pass);
     });
   }
 
   Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
     const NoGrad no_grad;
     return run(ids, {}, nullptr, [this, &caches](int64_t i, const Tensor& x) {
-      return layers_[i].attention(x, table(), caches[i]);
+      return layers_[i].attention(x, table(caches[i].length + x.size(1)), caches[i]);
     });
   }
 
@@ -122,10 +125,13 @@ class GptNeox final : public CausalLm {
     return layers;
   }
 
-  const RotaryTable& table() const {
-    if (!table_.cos.defined())
-      table_ = rotary_table(config_.max_position_embeddings, config_.rotary_dims(), config_.rotary_emb_base,
-                            config_.rope_scaling_factor, dtype_);
+  // Of the positions that are used: a config may claim more of them than memory could hold.
+  const RotaryTable& table(int64_t positions) const {
+    if (!table_.cos.defined() || table_.cos.size(0) < positions) {
+      const auto rounded = int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(positions, 2048))));
+      table_ = rotary_table(std::min(config_.max_position_embeddings, rounded), config_.rotary_dims(),
+                            config_.rotary_emb_base, config_.rope_scaling_factor, dtype_);
+    }
     return table_;
   }
 
@@ -163,9 +169,12 @@ class GptNeox final : public CausalLm {
 }  // namespace
 
 void GptNeoxConfig::check() const {
-  require<Exit::usage>(vocab_size > 0 && hidden_size > 0 && num_hidden_layers >= 0 && num_attention_heads > 0 &&
-                           intermediate_size > 0 && max_position_embeddings > 0,
-                       "model: sizes must be positive");
+  check_size("vocab_size", vocab_size, kMostIds);
+  check_size("hidden_size", hidden_size, kWidest);
+  check_size("num_hidden_layers", num_hidden_layers, kMostLayers, 0);
+  check_size("num_attention_heads", num_attention_heads, hidden_size);
+  check_size("intermediate_size", intermediate_size, 16 * kWidest);
+  check_size("max_position_embeddings", max_position_embeddings, kMostIds);
   require<Exit::usage>(hidden_size % num_attention_heads == 0, "model: hidden_size ", hidden_size,
                        " is not a multiple of num_attention_heads ", num_attention_heads);
   require<Exit::usage>(rotary_pct >= 0 && rotary_pct <= 1, "model: rotary_pct ", rotary_pct, " is not in [0, 1]");

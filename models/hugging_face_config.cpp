@@ -26,7 +26,8 @@ class JsonReader {
     require<Exit::data>(fits, file_, ": \"", key, "\" is ", found->dump(), ", which is not of its type");
     value = found->get<T>();
     if constexpr (std::is_same_v<T, int64_t>)
-      require<Exit::data>(value >= 0 && value < kMaxSize, file_, ": \"", key, "\" is ", value);
+      require<Exit::data>(value >= 0 && value < kMaxSize, file_, ": \"", key, "\" is ", found->dump(),
+                          ", which is not between 0 and ", kMaxSize - 1);
   }
 
  private:

@@ -123,6 +123,8 @@ struct GptConfig {
     require<Exit::usage>(data.sequence <= model.max_positions(), "data.sequence ", data.sequence,
                          " is longer than the model's ", model.max_positions(), " positions");
     require<Exit::usage>(!data.corpora.empty(), "data.corpora is empty");
+    require<Exit::usage>(double(train.steps) * double(step_tokens()) < 1e18, "train.steps ", train.steps,
+                         " of ", step_tokens(), " tokens are more than can be counted");
   }
 
   int64_t step_sequences() const { return train.batch * train.micro_batches; }

@@ -1,7 +1,8 @@
 // hinoki train: start a run, or go on with one.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <filesystem>
 
 #include "core/base/isa.h"
 #include "core/base/log.h"
@@ -70,7 +71,7 @@ void show_evaluation(int64_t step, const Evaluation& e) {
 void write_samples(const GptConfig& config, int64_t step, const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += text + "\n\n";
-  std::filesystem::create_directories(config.run + "/samples");
+  make_directory(config.run + "/samples");
   write_file_durably(say(config.run, "/samples/step-", step, ".txt"), all);
   for (const std::string& text : texts) inform("  | ", text);
 }
@@ -123,14 +124,36 @@ void loop(const GptConfig& config, Run& run) {
   }
 }
 
+// What --resume names must be a run folder.
+void require_run(const std::string& folder) {
+  require<Exit::usage>(is_directory(folder), folder, ": there is no such run folder");
+  require<Exit::usage>(!is_file(folder + "/manifest.json"), folder,
+                       ": is a snapshot; give its run folder, which goes on from the newest one");
+  require<Exit::usage>(is_file(folder + "/config.toml"), folder,
+                       ": is not a run folder, for it has no config.toml; give the folder that `run` names in the config");
+}
+
+// Refused here with figures, and not by the kernel in the middle of a step.
+void require_memory(const GptConfig& config) {
+  const Plan plan = make_plan(config.model, config.train.batch, config.data.sequence, config.train.recompute);
+  const double has = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+  require<Exit::usage>(double(plan.total()) <= has, "this run needs about ", mebibytes(double(plan.total())),
+                       " of memory, this machine has ", mebibytes(has),
+                       "; a smaller model, train.batch or data.sequence, or train.recompute = \"layer\" needs less "
+                       "(`hinoki plan` tells what takes how much)");
+}
+
 void train(const Options& o) {
   require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
   GptConfig config;
+  if (!o.resume.empty()) require_run(o.resume);
   load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
   if (!o.resume.empty()) config.run = o.resume;
-  std::filesystem::create_directories(config.run);
+  require_memory(config);
+  make_directory(config.run);
   const RunLock lock(config.run);
   remove_leftovers(config.run + "/snapshots", lock);
+  for (const char* folder : {"", "/samples"}) remove_temporaries(config.run + folder);
   const auto snapshot = newest(config);
   require<Exit::snapshot>(o.resume.empty() || snapshot, o.resume, ": holds no snapshot to resume from");
 
@@ -140,6 +163,8 @@ void train(const Options& o) {
   if (snapshot) {
     run.resume(snapshot->path);
     inform("resumed from ", snapshot->path);
+    if (run.steps_done() >= config.train.steps)
+      inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");
   }
   write_file_durably(config.run + "/config.toml", print_config(config));
   inform(print_plan(config, run.training_tokens()));

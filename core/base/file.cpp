@@ -20,6 +20,8 @@ namespace {
 
 using OpenFile = Handle<int, ::close, -1>;
 
+constexpr std::string_view kTemporary = ".tmp-";
+
 struct Readable {
   OpenFile file;
   int64_t size;
@@ -29,7 +31,7 @@ Readable open_to_read(const std::string& path) {
   OpenFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   require<Exit::data>(bool(file), path, ": cannot read: ", std::strerror(errno));
   struct stat info;
-  require<Exit::data>(::fstat(file.get(), &info) == 0, path, ": cannot read: ", std::strerror(errno));
+  if (::fstat(file.get(), &info) != 0) fail<Exit::data>(path, ": cannot read: ", std::strerror(errno));
   require<Exit::data>(!S_ISDIR(info.st_mode), path, ": is a folder, not a file");
   return {std::move(file), static_cast<int64_t>(info.st_size)};
 }
@@ -201,7 +203,7 @@ void FileWriter::close() {
 }
 
 void write_file_durably(const std::string& path, std::span<const std::byte> bytes) {
-  const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
+  const std::string temporary = path + std::string(kTemporary) + std::to_string(::getpid());
   try {
     FileWriter file = FileWriter::create(temporary);
     file.write(bytes);
@@ -213,6 +215,15 @@ void write_file_durably(const std::string& path, std::span<const std::byte> byte
     throw;
   }
   fsync_directory(parent_of(path));
+}
+
+void remove_temporaries(const std::string& folder) {
+  if (!is_directory(folder)) return;
+  for (const std::string& name : list_directory(folder)) {
+    const size_t at = name.rfind(kTemporary);
+    if (at == name.npos || name.find_first_not_of("0123456789", at + kTemporary.size()) != name.npos) continue;
+    if (const std::string path = folder + "/" + name; is_file(path)) remove_file(path);
+  }
 }
 
 void sync_file(const std::string& path) {

@@ -80,6 +80,8 @@ void write_file_durably(const std::string& path, std::span<const std::byte> byte
 inline void write_file_durably(const std::string& path, std::string_view text) {
   write_file_durably(path, bytes_of(text));
 }
+// Removes what such writes have left in a folder when their process was killed. Nobody may be writing there.
+void remove_temporaries(const std::string& folder);
 // Flushes a file that others have written and closed.
 void sync_file(const std::string& path);
 
