@@ -202,6 +202,19 @@ StoredTensor SafetensorsFile::at(std::string_view name) const& {
                                 static_cast<size_t>(entry->end - entry->begin))};
 }
 
+namespace {
+
+// Pickles are programs, and never run here.
+const char* remedy_for_pickles(const std::string& folder) {
+  for (const char* name : {"pytorch_model.bin", "pytorch_model.bin.index.json"})
+    if (is_file(folder + "/" + name))
+      return "; its weights are pickles (pytorch_model.bin), which are never read: open the folder with transformers "
+             "and write it anew by save_pretrained(FOLDER, safe_serialization=True)";
+  return "";
+}
+
+}  // namespace
+
 ModelWeights ModelWeights::open(const std::string& folder, const std::string& stem) {
   ModelWeights weights;
   weights.folder_ = folder;
@@ -223,7 +236,8 @@ ModelWeights ModelWeights::open(const std::string& folder, const std::string& st
       weights.shard_of_.emplace(name, at->second);
     }
   } else {
-    require<Exit::data>(is_file(single), folder, ": holds neither ", stem, ".safetensors nor ", stem, ".safetensors.index.json");
+    require<Exit::data>(is_file(single), folder, ": holds neither ", stem, ".safetensors nor ", stem,
+                        ".safetensors.index.json", remedy_for_pickles(folder));
     weights.shards_.push_back(SafetensorsFile::open(single));
     for (const SafetensorsEntry& entry : weights.shards_[0].entries()) weights.shard_of_.emplace(entry.name, 0);
   }

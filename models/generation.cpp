@@ -4,12 +4,24 @@
 
 namespace hinoki {
 
+void check_generation(const CausalLm& model, const std::vector<int32_t>& prompt, const GenerationOptions& options) {
+  options.sampling.check();
+  require<Exit::usage>(options.max_tokens >= 0, "generate: ", options.max_tokens, " new tokens are negative");
+  require<Exit::usage>(!prompt.empty(), "generate: the prompt has no tokens; give some text or a begin-of-text id");
+  require<Exit::usage>(int64_t(prompt.size()) < model.max_positions() || options.max_tokens == 0, "generate: the prompt has ",
+                       prompt.size(), " tokens, the model's positions end at ", model.max_positions(),
+                       "; give a shorter one");
+  const int64_t vocabulary = model.head().size(0);
+  for (const int32_t id : prompt)
+    require<Exit::usage>(0 <= id && id < vocabulary, "generate: token id ", id, " is not in the model's vocabulary of ",
+                         vocabulary);
+}
+
 std::vector<int32_t> generate(const CausalLm& model, const std::vector<int32_t>& prompt,
                               const GenerationOptions& options, const std::function<bool(int32_t)>& emit) {
-  require<Exit::usage>(!prompt.empty(), "generate: the prompt has no tokens; give some text or a begin-of-text id");
-  const int64_t capacity = std::min(model.max_positions(), int64_t(prompt.size()) + options.max_tokens);
-  require<Exit::usage>(int64_t(prompt.size()) < model.max_positions() || options.max_tokens == 0, "generate: the prompt has ",
-                       prompt.size(), " tokens, the model's positions end at ", model.max_positions());
+  check_generation(model, prompt, options);
+  const int64_t positions = model.max_positions();
+  const int64_t capacity = std::min(positions, int64_t(prompt.size()) + std::min(positions, options.max_tokens));
   const NoGrad no_grad;
   std::vector<KeyValueCache> caches = model.make_caches(1, capacity);
   Sampler sample(options.sampling);

@@ -14,6 +14,9 @@ struct GenerationOptions {
   int64_t usable_vocab = 0;     // ids from here on are padding of the vocabulary and never drawn; 0: all are usable
 };
 
+// Exit::usage on a prompt without tokens, with ids that the model lacks or past its positions, and on bad options.
+void check_generation(const CausalLm& model, const std::vector<int32_t>& prompt, const GenerationOptions& options);
+
 // Continues `prompt` (at least one token). `emit` sees each new id and says whether to go on. Returns the new ids.
 std::vector<int32_t> generate(const CausalLm& model, const std::vector<int32_t>& prompt, const GenerationOptions& options,
                               const std::function<bool(int32_t)>& emit = {});

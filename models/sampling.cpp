@@ -9,10 +9,12 @@
 namespace hinoki {
 
 void Sampling::check() const {
-  require<Exit::usage>(temperature >= 0 && std::isfinite(temperature), "temperature ", temperature, " is negative");
+  require<Exit::usage>(temperature >= 0 && std::isfinite(temperature), "temperature ", temperature,
+                       " is not a number from 0 on");
   require<Exit::usage>(top_k >= 0, "top-k ", top_k, " is negative");
   require<Exit::usage>(top_p > 0 && top_p <= 1, "top-p ", top_p, " is not in (0, 1]");
-  require<Exit::usage>(repetition_penalty > 0, "repetition penalty ", repetition_penalty, " is not positive");
+  require<Exit::usage>(repetition_penalty > 0 && std::isfinite(repetition_penalty), "repetition penalty ",
+                       repetition_penalty, " is not a positive number");
 }
 
 int32_t Sampler::operator()(std::span<float> logits, std::span<const int32_t> context) {

@@ -31,6 +31,8 @@ std::pair<double, double> compare(const LoadedModel& a, const LoadedModel& b) {
   const Tensor x = a.model->logits(a.model->hidden(ids, {}, {})), y = b.model->logits(b.model->hidden(ids, {}, {}));
   double worst = 0, largest = 0;
   for (int64_t i = 0; i < x.numel(); ++i) {
+    require<Exit::data>(std::isfinite(x.as<float>()[i]), "the model computes logits that are not finite: its weights "
+                        "are damaged, or not those of its config.json");
     worst = std::max(worst, std::abs(double(x.as<float>()[i]) - y.as<float>()[i]));
     largest = std::max(largest, std::abs(double(x.as<float>()[i])));
   }
@@ -42,7 +44,7 @@ void convert(const Options& o) {
   if (o.dtype == "f32") dtype = DType::f32;
   if (o.dtype == "bf16") dtype = DType::bf16;
   require<Exit::usage>(!fs::exists(o.to), o.to, " exists; name a folder that does not");
-  const LoadedModel source = load_model(o.from);
+  const LoadedModel source = open_model(o.from);
   std::string tokenizer = Tokenizer::model_path(o.from);
   if (!is_file(tokenizer)) {
     warn(o.from, " holds no spiece.model: the new folder will have no tokenizer");
@@ -51,7 +53,7 @@ void convert(const Options& o) {
 
   // Everything is written beside its place and appears by one rename, after it was read again.
   const std::string building = o.to + ".tmp-" + std::to_string(getpid());
-  fs::create_directories(building);
+  make_directory(building);
   try {
     const DType weights = dtype.value_or(source.parameters->all().front().value.dtype());
     write_model_texts(building, {.config = source.config, .dtype = weights, .tokenizer = tokenizer, .card = ""});

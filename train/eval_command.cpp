@@ -4,9 +4,9 @@
 
 #include "data/ngram.h"
 #include "data/tokenizer.h"
-#include "models/hugging_face.h"
 #include "train/commands.h"
 #include "train/evaluation.h"
+#include "train/model_folder.h"
 #include "train/progress.h"
 
 namespace hinoki {
@@ -26,8 +26,8 @@ void print(const char* name, const Evaluation& e, double unigram) {
 }
 
 void run(const Options& o) {
-  const LoadedModel loaded = load_model(o.model);
-  const Tokenizer tokenizer = Tokenizer::load(o.model);
+  const LoadedModel loaded = open_model(o.model);
+  const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   const TokenCorpus held_out(o.corpus, o.split, tokenizer.hash());
   const int64_t sequence = std::min(o.sequence, loaded.model->max_positions());
   const Evaluation model = evaluate(*loaded.model, held_out, sequence, o.sequences, o.batch);
@@ -56,7 +56,9 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--corpus", o->corpus, "Folder that `hinoki data text` made with the same tokenizer")->required();
   command->add_option("--split", o->split, "validation or train")->capture_default_str();
   command->add_option("--sequence", o->sequence, "Tokens a sequence")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--sequences", o->sequences, "Of the split; 0: all")->capture_default_str();
+  command->add_option("--sequences", o->sequences, "Of the split; 0: all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--batch", o->batch, "Sequences at a time")->capture_default_str()->check(CLI::PositiveNumber);
   command->add_flag("!--no-ngrams", o->ngrams, "Leave out the unigram and bigram models counted on the training split");
   command->callback([o] { run(*o); });

@@ -2,29 +2,30 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
-#include <sstream>
+#include <optional>
 
+#include "core/base/in_quotes.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 #include "models/generation.h"
-#include "models/hugging_face.h"
 #include "train/commands.h"
+#include "train/model_folder.h"
+#include "train/token_ids.h"
 
 namespace hinoki {
 namespace {
 
 struct Options {
-  std::string model, prompt, ids;
+  std::string model, prompt;
+  std::optional<std::string> ids;
   std::vector<std::string> stop;
   GenerationOptions generation;
   bool output_ids = false;
 };
 
-std::vector<int32_t> parse_ids(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<int32_t> ids;
-  for (int32_t id; in >> id;) ids.push_back(id);
-  require<Exit::usage>(in.eof(), "--ids: \"", text, "\" is not a list of numbers");
-  return ids;
+void require_utf8(const char* option, const std::string& text) {
+  const size_t good = utf8_valid_until(text);
+  require<Exit::usage>(good == text.size(), option, " ", in_quotes(text), " is not UTF-8 at byte ", good);
 }
 
 void print_ids(const std::vector<int32_t>& ids) {
@@ -64,25 +65,18 @@ class Printer {
 };
 
 void run(const Options& o) {
-  const LoadedModel loaded = load_model(o.model);
+  require_utf8("--prompt", o.prompt);
+  for (const std::string& stop : o.stop) require_utf8("--stop", stop);
+  const LoadedModel loaded = open_model(o.model);
   GenerationOptions options = o.generation;
   options.end = int32_t(loaded.config.ids.eos);
-  if (!o.ids.empty()) {
-    options.usable_vocab = loaded.config.model.vocab_size();
-    const auto prompt = parse_ids(o.ids);
-    const auto made = generate(*loaded.model, prompt, options);
-    if (o.output_ids) return print_ids(made);
-    const Tokenizer tokenizer = Tokenizer::load(o.model);
-    std::cout << tokenizer.decode(made) << std::endl;
-    return;
-  }
-  const Tokenizer tokenizer = Tokenizer::load(o.model);
-  require<Exit::data>(tokenizer.size() <= loaded.config.model.vocab_size(), o.model, ": the tokenizer has ",
-                      tokenizer.size(), " pieces, the model's vocabulary ", loaded.config.model.vocab_size());
+  if (o.ids && o.output_ids) return print_ids(generate(*loaded.model, parse_token_ids(*o.ids), options));
+  const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   options.usable_vocab = tokenizer.size();
-  std::vector<int32_t> prompt = tokenizer.encode(o.prompt);
-  if (prompt.empty() && tokenizer.eos() >= 0) prompt = {tokenizer.eos()};  // what a document begins after
+  std::vector<int32_t> prompt = o.ids ? parse_token_ids(*o.ids) : tokenizer.encode(o.prompt);
+  if (!o.ids && prompt.empty() && tokenizer.eos() >= 0) prompt = {tokenizer.eos()};  // what a document begins after
   if (o.output_ids) return print_ids(generate(*loaded.model, prompt, options));
+  check_generation(*loaded.model, prompt, options);  // before anything is printed
   StreamDecoder decode(tokenizer);
   Printer printer(o.stop);
   std::cout << o.prompt;

@@ -6,6 +6,7 @@
 #include "data/tokenizer.h"
 #include "data/tokenizer_export.h"
 #include "train/progress.h"
+#include "train/publication.h"
 
 namespace hinoki {
 namespace {
@@ -63,6 +64,24 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
   for (const Parameter& p : parameters.all())
     writer.write(p.name, bytes_of(converted(p.value.detach(), dtype.value_or(p.value.dtype()))));
   writer.finish();
+}
+
+LoadedModel open_model(const std::string& folder) {
+  require<Exit::usage>(is_directory(folder), folder,
+                       ": there is no such folder; give a snapshot (RUN/snapshots/step-N) or a Hugging Face folder");
+  const auto snapshots = list_snapshots(folder + "/snapshots");
+  require<Exit::usage>(snapshots.empty() || is_file(folder + "/config.json"), folder,
+                       ": is a run folder; give one of its snapshots, of which the newest is ",
+                       snapshots.empty() ? "" : snapshots.back().path);
+  return load_model(folder);
+}
+
+Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model) {
+  Tokenizer tokenizer = Tokenizer::load(folder);
+  require<Exit::data>(tokenizer.size() <= model.config.model.vocab_size(), folder, ": the tokenizer has ", tokenizer.size(),
+                      " pieces, the model a vocabulary of ", model.config.model.vocab_size(),
+                      ": they do not belong together");
+  return tokenizer;
 }
 
 SpecialIds special_ids(const Tokenizer& tokenizer) {

@@ -20,8 +20,13 @@ void write_model_texts(const std::string& folder, const ModelFolder& model);
 // Writes model.safetensors, sharded with an index past 5 GB. `dtype`: of all tensors; without one each stays as it is.
 void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype);
 
-// Special ids of a tokenizer.
+// A snapshot or a Hugging Face folder, for inference; an Error says what else the folder is.
+LoadedModel open_model(const std::string& folder);
+// The tokenizer beside a model, and that it fits.
 class Tokenizer;
+Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model);
+
+// Special ids of a tokenizer.
 SpecialIds special_ids(const Tokenizer& tokenizer);
 
 }  // namespace hinoki

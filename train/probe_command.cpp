@@ -4,8 +4,8 @@
 
 #include "core/base/json.h"
 #include "core/safetensors_writer.h"
-#include "models/hugging_face.h"
 #include "train/commands.h"
+#include "train/model_folder.h"
 
 namespace hinoki {
 namespace {
@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kMaxInput = 64 << 20;
 
 // {"ids": [[1, 2, 3], [4, 5, 6]]}: rows of one length.
-Tensor read_ids(const std::string& path) {
+Tensor read_ids(const std::string& path, int64_t vocabulary) {
   const Json json = parse_json(read_file(path, kMaxInput), path);
   const Json& rows = json_member(json, "ids", Json::value_t::array, path);
   require<Exit::data>(!rows.empty() && rows[0].is_array() && !rows[0].empty(), path,
@@ -22,7 +22,8 @@ Tensor read_ids(const std::string& path) {
   for (const Json& row : rows) {
     require<Exit::data>(row.is_array() && row.size() == rows[0].size(), path, ": the rows of \"ids\" differ in length");
     for (const Json& id : row) {
-      require<Exit::data>(id.is_number_integer(), path, ": ", id.dump(), " is not a token id");
+      require<Exit::data>(id.is_number_unsigned() && id.get<uint64_t>() < uint64_t(vocabulary), path, ": ", id.dump(),
+                          " is not a token id of this model, whose vocabulary is ", vocabulary);
       ids.push_back(id.get<int32_t>());
     }
   }
@@ -30,8 +31,10 @@ Tensor read_ids(const std::string& path) {
 }
 
 void run(const std::string& folder, const std::string& input, const std::string& output) {
-  const LoadedModel loaded = load_model(folder);
-  const Tensor ids = read_ids(input);
+  const std::filesystem::path path(output);
+  require<Exit::usage>(path.extension() == ".safetensors", "--output ", output, " does not end in .safetensors");
+  const LoadedModel loaded = open_model(folder);
+  const Tensor ids = read_ids(input, loaded.config.model.vocab_size());
   const NoGrad no_grad;
   std::vector<Tensor> states;
   const Tensor hidden = loaded.model->hidden(ids, {}, {}, &states);
@@ -46,8 +49,6 @@ void run(const std::string& folder, const std::string& input, const std::string&
                                                   labels.view({ids.numel()}));
     all.emplace_back("losses", rows.view(ids.shape()));
   }
-  const std::filesystem::path path(output);
-  require<Exit::usage>(path.extension() == ".safetensors", "--output ", output, " does not end in .safetensors");
   std::vector<TensorSpec> specs;
   for (const auto& [name, t] : all) specs.push_back({name, t.dtype(), t.shape()});
   const SafetensorsOptions options{.stem = path.stem().string(), .shard_bytes = int64_t{1} << 60};

@@ -33,8 +33,15 @@ Run::Run(const GptConfig& config)
   if (config.start_from.empty())
     parameters_.initialize(uint64_t(config.train.seed));
   else
-    WeightSource(config.start_from).fill(parameters_);
+    start_from(config.start_from);
   optimizer_ = std::make_unique<Optimizer>(parameters_, config.optimizer);
+}
+
+// A value that is not finite may hide for long: in the embedding of a token that seldom comes.
+void Run::start_from(const std::string& folder) {
+  WeightSource(folder).fill(parameters_);
+  const std::string bad = find_not_finite(parameters_);
+  require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad, "; nothing was trained or saved");
 }
 
 void Run::resume(const std::string& snapshot) {

@@ -38,7 +38,7 @@ class Run {
  private:
   // All micro-batches of a step: what the prefetching thread makes.
   using StepBatches = std::vector<Batch>;
-  void start_prefetch();
+  void start_from(const std::string& folder);
   StepBatches make_step(int64_t step) const;
 
   GptConfig config_;

@@ -12,6 +12,7 @@
 #include "data/tokenizer_training.h"
 #include "train/commands.h"
 #include "train/text_options.h"
+#include "train/token_ids.h"
 
 namespace hinoki {
 namespace {
@@ -83,28 +84,12 @@ void encode(const UseArguments& arguments) {
   });
 }
 
-std::vector<int32_t> ids_of(const std::string& text) {
-  std::vector<int32_t> ids;
-  std::istringstream words(text);
-  for (std::string word; words >> word;) {
-    size_t read = 0;
-    long id = -1;
-    try {
-      id = std::stol(word, &read);
-    } catch (const std::logic_error&) {
-    }
-    require<Exit::usage>(read == word.size() && id >= 0 && id <= INT32_MAX, "\"", word, "\" is not a token id");
-    ids.push_back(int32_t(id));
-  }
-  return ids;
-}
-
 void decode(const UseArguments& arguments) {
   const Tokenizer t = Tokenizer::load(arguments.tokenizer);
   std::string words;  // the shell may have split them
   for (const std::string& word : arguments.inputs) words += word + " ";
   const UseArguments all{arguments.tokenizer, words.empty() ? std::vector<std::string>{} : std::vector{words}};
-  for_each_input(all, [&](const std::string& text) { std::puts(t.decode(ids_of(text)).c_str()); });
+  for_each_input(all, [&](const std::string& text) { std::puts(t.decode(parse_token_ids(text)).c_str()); });
 }
 
 void explain_inputs(const UseArguments& arguments) {
