@@ -79,10 +79,11 @@ void add_bench_command(CLI::App& app) {
   auto what = std::make_shared<StepBenchmark>();
   auto json = std::make_shared<bool>(false);
   step->add_option("--size", what->size, "nano, tiny or small")->capture_default_str();
-  step->add_option("--batch", what->batch, "Sequences (default: of the size)");
-  step->add_option("--sequence", what->sequence, "Tokens a sequence (default: of the size)");
-  step->add_option("--steps", what->steps, "Steps to time")->capture_default_str();
-  step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str();
+  step->add_option("--batch", what->batch, "Sequences (default: of the size)")->check(CLI::Range(1, 1 << 20));
+  step->add_option("--sequence", what->sequence, "Tokens a sequence (default: of the size)")
+      ->check(CLI::Range(1, 1 << 20));
+  step->add_option("--steps", what->steps, "Steps to time")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str()->check(CLI::Range(0, 1 << 20));
   step->add_flag("--json", *json, "Print one JSON line");
   step->callback([what, json] { print_step(*what, *json); });
   auto* text = command->add_subcommand("text", "`hinoki data text` beside a bare loop over the sentencepiece library");

@@ -34,21 +34,6 @@ size_t distance(const std::string& a, const std::string& b) {
   return last[b.size()];
 }
 
-std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
-  std::string nearest, list;
-  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : known) {
-    list += (list.empty() ? "" : ", ") + candidate;
-    if (word.size() > 200) continue;  // no slip of the finger, and the table grows with the word
-    const size_t d = distance(word, candidate);
-    if (d < least && d < candidate.size()) {
-      least = d;
-      nearest = candidate;
-    }
-  }
-  return nearest.empty() ? "; it may be: " + list : "; did you mean \"" + nearest + "\"?";
-}
-
 [[noreturn]] void fail_type(const ConfigNode& node, const std::string& path, const std::string& wanted) {
   fail<Exit::usage>(node.place, ": ", path, " must be ", wanted, ", not ", name_of(node.kind));
 }
@@ -65,7 +50,7 @@ void ReadFields::finish() const {
     const std::string& key = table_.keys[i];
     if (std::find(known_.begin(), known_.end(), key) == known_.end())
       fail<Exit::usage>(table_.items[i].place, ": ", section(path_), " has no key ", in_quotes(key),
-                        suggestion(key, known_));
+                        config::suggestion(key, known_));
   }
 }
 
@@ -86,6 +71,21 @@ void ReadFields::check_range(const ConfigNode& node, const std::string& path, lo
 }
 
 namespace config {
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
+  std::string nearest, list;
+  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    list += (list.empty() ? "" : ", ") + candidate;
+    if (word.size() > 200) continue;  // no slip of the finger, and the table grows with the word
+    const size_t d = distance(word, candidate);
+    if (d < least && d < candidate.size()) {
+      least = d;
+      nearest = candidate;
+    }
+  }
+  return nearest.empty() ? "; it may be: " + list : "; did you mean \"" + nearest + "\"?";
+}
 
 void require_kind(const ConfigNode& node, const std::string& path, ConfigNode::Kind kind) {
   if (node.kind != kind) fail_type(node, path, name_of(kind));

@@ -127,6 +127,9 @@ size_t read_choice(const ConfigNode& node, const std::string& path, const std::v
 void require_kind(const ConfigNode& node, const std::string& path, ConfigNode::Kind kind);
 [[noreturn]] void fail_check(const ConfigNode& table, const std::string& path, const std::string& why);
 
+// What to say after "there is no WORD": the nearest of what is known, or all of it.
+std::string suggestion(const std::string& word, const std::vector<std::string>& known);
+
 std::string print_number(float value);  // the shortest text that reads back as the same bits
 std::string print_number(double value);
 std::string print_text(const std::string& value);

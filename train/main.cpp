@@ -1,11 +1,36 @@
 // The program: one binary, a verb for each thing one does with a model.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <iostream>
 #include <new>
 
 #include "core/base/check.h"
 #include "core/base/parallel.h"
 #include "train/commands.h"
+#include "train/fields.h"
+
+namespace {
+
+// A full disk or a closed device behind stdout is found out here or never.
+void require_printed() {
+  std::cout.flush();
+  if (!std::cout.good() || std::fflush(stdout) != 0 || std::ferror(stdout))
+    hinoki::fail("cannot write all to standard output: ", std::strerror(errno));
+}
+
+bool unknown_command(const CLI::App& app) {
+  if (!app.get_subcommands().empty() || app.remaining().empty() || app.remaining()[0].starts_with('-')) return false;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) known.push_back(command->get_name());
+  const std::string word = app.remaining()[0];
+  std::fprintf(stderr, "hinoki: there is no command \"%s\"%s\n", word.c_str(),
+               hinoki::config::suggestion(word, known).c_str());
+  return true;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using hinoki::Exit;
@@ -20,8 +45,10 @@ int main(int argc, char** argv) {
   try {
     hinoki::add_commands(app);
     app.parse(argc, argv);
+    require_printed();
     return int(Exit::ok);
   } catch (const CLI::ParseError& e) {
+    if (unknown_command(app)) return int(Exit::usage);
     const int code = app.exit(e);
     return code == 0 ? int(Exit::ok) : int(Exit::usage);
   } catch (const hinoki::Error& e) {

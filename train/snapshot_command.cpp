@@ -24,7 +24,7 @@ bool is_snapshot(const std::string& path) { return is_file(path + "/" + kManifes
 std::string snapshots_of(const std::string& path) {
   require<Exit::usage>(is_directory(path), path, ": is not a folder; give a run folder or its snapshots folder");
   const std::string below = path + "/snapshots";
-  return is_directory(below) ? below : path;
+  return is_directory(below) || is_file(path + "/run.lock") ? below : path;
 }
 
 std::vector<SnapshotPath> all_below(const std::string& path) {
@@ -65,6 +65,7 @@ void verify(const SnapshotArguments& arguments) {
 
 void prune(const SnapshotArguments& arguments) {
   const std::string snapshots = snapshots_of(arguments.path);
+  if (snapshots == arguments.path) all_below(snapshots);  // else the lock would lie beside a folder of any kind
   const RunLock lock(snapshots == arguments.path ? parent_of(snapshots) : arguments.path);
   const std::vector<SnapshotPath> given_up = to_prune(snapshots, arguments.rule);
   for (const SnapshotPath& snapshot : given_up) {
