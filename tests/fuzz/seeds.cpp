@@ -31,5 +31,9 @@ int main(int arguments, char** argument) {
   write("kinds",
         {{"a", DType::f64, {}}, {"b", DType::bf16, {1, 2, 1, 2}}, {"c", DType::u8, {3}}, {"d", DType::i64, {0}}});
 
-  write_file_durably(folder + "/jsonl/lines", "{\"text\": \"むかし\\n\\u3042\"}\n\n{\"text\": \"\", \"n\": [1, {}]}\n");
+  // The first byte chooses the settings (tests/fuzz/jsonl_fuzz.cpp).
+  const std::string records = "{\"text\": \"むかし\\n\\u3042\"}\n\n{\"text\": \"\", \"n\": [1, {}]}\n";
+  write_file_durably(folder + "/jsonl/records", "\x20" + records);
+  write_file_durably(folder + "/jsonl/many", "\xF9" + records);
+  write_file_durably(folder + "/jsonl/plain", "\x05" "ｱｲｳ　ﾃﾞｨ。\r\n\n\xE3\x81\x01 \xEF\xBB\xBF" "e\xCC\x81\n");
 }
