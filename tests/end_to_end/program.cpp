@@ -1,0 +1,167 @@
+#include "tests/end_to_end/program.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "tests/end_to_end/machine_cache.h"
+
+namespace hinoki::test {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(120);  // no case needs a tenth of it, even under sanitizers
+constexpr uid_t kNobody = 65534;
+
+// What execve wants, made before the fork: after it, a process that had threads may not allocate.
+class Strings {
+ public:
+  explicit Strings(std::vector<std::string> all) : all_(std::move(all)) {
+    for (std::string& s : all_) pointers_.push_back(s.data());
+    pointers_.push_back(nullptr);
+  }
+  char** data() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> all_;
+  std::vector<char*> pointers_;
+};
+
+Strings environment_of(const Surroundings& around) {
+  std::vector<std::string> all;
+  const auto replaced = [&](const std::string& entry) {
+    return around.environment.contains(entry.substr(0, entry.find('=')));
+  };
+  for (char** e = environ; *e; ++e)
+    if (!replaced(*e) && std::strncmp(*e, "XDG_CACHE_HOME=", 15) != 0) all.emplace_back(*e);
+  for (const auto& [name, value] : around.environment) all.push_back(name + "=" + value);
+  all.push_back("XDG_CACHE_HOME=" + machine_cache());
+  return Strings(std::move(all));
+}
+
+[[noreturn]] void become_program(int program, const Surroundings& around, char** arguments, char** environment) {
+  if (around.largest_file > 0) {
+    const rlimit limit{rlim_t(around.largest_file), rlim_t(around.largest_file)};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || std::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) _exit(126);
+  }
+  if (around.unprivileged && geteuid() == 0 &&
+      (setgroups(0, nullptr) != 0 || setgid(kNobody) != 0 || setuid(kNobody) != 0))
+    _exit(126);
+  fexecve(program, arguments, environment);  // by its open file: its folder may be closed to nobody
+  _exit(127);
+}
+
+}  // namespace
+
+Program::Program(const std::vector<std::string>& arguments, const Surroundings& around) {
+  std::vector<std::string> all{HINOKI_PROGRAM};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  Strings argv(std::move(all)), environment = environment_of(around);
+  const int program = open(HINOKI_PROGRAM, O_RDONLY | O_CLOEXEC);
+  // A pipe of packets: a read gives what one write gave.
+  int out[2], err[2];
+  if (program < 0 || pipe2(out, O_CLOEXEC | O_DIRECT) != 0 || pipe2(err, O_CLOEXEC) != 0) {
+    ADD_FAILURE() << "cannot start " << HINOKI_PROGRAM << ": " << std::strerror(errno);
+    return;
+  }
+  pid_ = fork();
+  if (pid_ == 0) {
+    const int nothing = open("/dev/null", O_RDONLY);
+    if (dup2(nothing, 0) < 0 || dup2(out[1], 1) < 0 || dup2(err[1], 2) < 0) _exit(126);
+    become_program(program, around, argv.data(), environment.data());
+  }
+  close(program);
+  close(out[1]);
+  close(err[1]);
+  out_ = out[0];
+  err_ = err[0];
+}
+
+Program::~Program() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  finish();
+}
+
+bool Program::pump(const std::function<bool()>& enough, Clock::time_point deadline) {
+  char buffer[1 << 16];
+  while (!enough()) {
+    if (out_ < 0 && err_ < 0) return true;
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    pollfd both[2] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}};
+    if (poll(both, 2, int(left)) <= 0) continue;
+    for (const auto& [ready, file] : {std::pair{both[0].revents, &out_}, std::pair{both[1].revents, &err_}}) {
+      if (*file < 0 || ready == 0) continue;
+      const ssize_t n = read(*file, buffer, sizeof buffer);
+      if (n <= 0) {
+        close(std::exchange(*file, -1));
+        continue;
+      }
+      const std::string text(buffer, size_t(n));
+      if (file == &out_) outcome_.writes.push_back(text);
+      (file == &out_ ? outcome_.out : outcome_.err) += text;
+    }
+  }
+  return true;
+}
+
+bool Program::wait_for(const std::string& part) {
+  const auto there = [&] { return outcome_.err.find(part) != std::string::npos; };
+  if (!pump(there, Clock::now() + kPatience)) ADD_FAILURE() << "\"" << part << "\" did not come: " << outcome_.err;
+  return there();
+}
+
+void Program::run_for(std::chrono::milliseconds time) {
+  pump([] { return false; }, Clock::now() + time);
+}
+
+void Program::send(int signal) {
+  if (pid_ > 0) kill(pid_, signal);
+}
+
+Outcome Program::finish() {
+  if (pid_ <= 0) return outcome_;
+  if (!pump([] { return false; }, Clock::now() + kPatience)) {
+    ADD_FAILURE() << "the program does not end";
+    kill(pid_, SIGKILL);
+  }
+  for (const int file : {std::exchange(out_, -1), std::exchange(err_, -1)})
+    if (file >= 0) close(file);
+  int status = 0;
+  rusage used{};
+  while (wait4(pid_, &status, 0, &used) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  outcome_.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  outcome_.peak_memory = int64_t(used.ru_maxrss) << 10;
+  return outcome_;
+}
+
+Outcome run_program(const std::vector<std::string>& arguments, const Surroundings& around) {
+  return Program(arguments, around).finish();
+}
+
+Outcome expect_outcome(int code, const std::vector<std::string>& parts, const std::vector<std::string>& arguments,
+                       const Surroundings& around) {
+  const Outcome outcome = run_program(arguments, around);
+  std::string command = "hinoki";
+  for (const std::string& a : arguments) command += " " + a;
+  EXPECT_EQ(outcome.code, code) << command << "\n" << outcome.out << outcome.err;
+  for (const std::string& part : parts)
+    EXPECT_NE((outcome.out + outcome.err).find(part), std::string::npos)
+        << command << "\nlacks \"" << part << "\" in:\n"
+        << outcome.out << outcome.err;
+  for (const char* crash : {"Sanitizer", "runtime error:", "terminate called", "Assertion"})
+    EXPECT_EQ(outcome.err.find(crash), std::string::npos) << command << "\n" << outcome.err;
+  return outcome;
+}
+
+}  // namespace hinoki::test
