@@ -18,6 +18,9 @@ void Sampling::check() const {
 }
 
 int32_t Sampler::operator()(std::span<float> logits, std::span<const int32_t> context) {
+  const auto bad = std::find_if_not(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); });
+  require<Exit::numerical>(bad == logits.end(), "the logit of token ", bad - logits.begin(), " is not finite: the model's "
+                           "weights are damaged, or not those of its config.json");
   if (options_.repetition_penalty != 1) {
     seen_.assign(logits.size(), false);
     for (const int32_t id : context) {

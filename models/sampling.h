@@ -22,7 +22,7 @@ struct Sampling {
 class Sampler {
  public:
   explicit Sampler(const Sampling& options) : options_(options) { options.check(); }
-  // `logits` of one position are changed in place. `context` holds all tokens before it, prompt included. The random
+  // `logits` of one position, which must be finite (else Exit::numerical), are changed in place. `context` holds all tokens before it, prompt included. The random
   // number is a function of the seed and the position (context.size()) alone. Ties go to the smaller id.
   int32_t operator()(std::span<float> logits, std::span<const int32_t> context);
 

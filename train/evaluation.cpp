@@ -19,6 +19,8 @@ Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t le
     const Batch b = make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); });
     nats += model.loss(b.ids, b.labels, b.segments, {}).item();
   }
+  require<Exit::numerical>(std::isfinite(nats), corpus.folder().string(), ": the loss is ", nats,
+                           ": the model's weights are damaged, or not those of its config.json");
   return as_evaluation(corpus, nats, count * length);
 }
 

@@ -3,7 +3,8 @@
 #include <chrono>
 #include <cmath>
 
-#include "models/generation.h"
+#include "core/base/in_quotes.h"
+#include "data/batches.h"
 
 namespace hinoki {
 namespace {
@@ -35,6 +36,7 @@ Run::Run(const GptConfig& config)
   else
     start_from(config.start_from);
   optimizer_ = std::make_unique<Optimizer>(parameters_, config.optimizer);
+  check_end();
 }
 
 // A value that is not finite may hide for long: in the embedding of a token that seldom comes.
@@ -45,6 +47,10 @@ void Run::start_from(const std::string& folder) {
 }
 
 void Run::resume(const std::string& snapshot) {
+  const Tokenizer before = Tokenizer::load(snapshot);
+  require<Exit::snapshot>(before.hash() == tokenizer_.hash(), snapshot, ": was trained with the tokenizer ", before.hash(),
+                          ", data.tokenizer is now ", tokenizer_.hash(), "; bring back the one in the snapshot "
+                          "(spiece.model) and its corpus, or start a new run folder");
   prefetch_.reset();
   state_ = load_snapshot(snapshot, config_, parameters_, *optimizer_);
 }
@@ -109,18 +115,37 @@ Evaluation Run::evaluate() const {
   return hinoki::evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch);
 }
 
+std::vector<int32_t> Run::prompt_ids(const std::string& prompt) const {
+  const std::vector<int32_t> ids = tokenizer_.encode(prompt);
+  return ids.empty() && tokenizer_.eos() >= 0 ? std::vector{tokenizer_.eos()} : ids;  // what a document begins after
+}
+
+GenerationOptions Run::sample_options() const {
+  const uint64_t seed = uint64_t(config_.train.seed) + uint64_t(state_.step);
+  return {.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = seed}, .max_tokens = config_.log.sample_tokens,
+          .end = tokenizer_.eos(), .usable_vocab = tokenizer_.size()};
+}
+
 std::vector<std::string> Run::samples() const {
   std::vector<std::string> texts;
-  for (const std::string& prompt : config_.log.prompts) {
-    const GenerationOptions options{
-        .sampling = {.temperature = 0.8, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(state_.step)},
-        .max_tokens = config_.log.sample_tokens, .end = tokenizer_.eos(), .usable_vocab = tokenizer_.size()};
-    texts.push_back(prompt + tokenizer_.decode(generate(*model_, tokenizer_.encode(prompt), options)));
-  }
+  for (const std::string& prompt : config_.log.prompts)
+    texts.push_back(prompt + tokenizer_.decode(generate(*model_, prompt_ids(prompt), sample_options())));
   return texts;
 }
 
+// What is done only after many steps must not fail then, and take them with it.
+void Run::check_end() const {
+  const Windows windows(validation_, config_.data.sequence);
+  for (const std::string& prompt : config_.log.prompts) try {
+      check_generation(*model_, prompt_ids(prompt), sample_options());
+    } catch (const Error& e) {
+      throw Error(e.code, say("log.prompts: ", in_quotes(prompt), ": ", e.what()));
+    }
+}
+
 std::string Run::save() const {
+  const std::string bad = find_not_finite(parameters_);
+  require<Exit::numerical>(bad.empty(), "step ", state_.step, ": not finite is ", bad, "; no snapshot was written of it");
   const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)}, .dtype = DType::f32,
                           .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(), .card = ""};
   return save_snapshot(snapshots(), {config_, parameters_, *optimizer_, model, state_});

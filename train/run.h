@@ -5,6 +5,7 @@
 
 #include "data/prefetch.h"
 #include "data/tokenizer.h"
+#include "models/generation.h"
 #include "train/batch.h"
 #include "train/evaluation.h"
 #include "train/progress.h"
@@ -25,6 +26,7 @@ class Run {
   Evaluation evaluate() const;
   // Continues each prompt of the config; a function of the seed and the step.
   std::vector<std::string> samples() const;
+  // Weights that are not finite are never saved: Exit::numerical.
   std::string save() const;
 
   int64_t steps_done() const { return state_.step; }
@@ -39,6 +41,9 @@ class Run {
   // All micro-batches of a step: what the prefetching thread makes.
   using StepBatches = std::vector<Batch>;
   void start_from(const std::string& folder);
+  void check_end() const;
+  std::vector<int32_t> prompt_ids(const std::string& prompt) const;
+  GenerationOptions sample_options() const;
   StepBatches make_step(int64_t step) const;
 
   GptConfig config_;

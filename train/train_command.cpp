@@ -68,11 +68,11 @@ void show_evaluation(int64_t step, const Evaluation& e) {
   inform(text);
 }
 
-void write_samples(const GptConfig& config, int64_t step, const std::vector<std::string>& texts) {
+void write_samples(const std::string& run, int64_t step, const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += text + "\n\n";
-  make_directory(config.run + "/samples");
-  write_file_durably(say(config.run, "/samples/step-", step, ".txt"), all);
+  make_directory(run + "/samples");
+  write_file_durably(say(run, "/samples/step-", step, ".txt"), all);
   for (const std::string& text : texts) inform("  | ", text);
 }
 
@@ -85,44 +85,66 @@ std::optional<SnapshotPath> newest(const GptConfig& config) {
   return usable.found;
 }
 
-void loop(const GptConfig& config, Run& run) {
-  const int64_t last = config.train.steps;
-  const TokenCost cost = token_cost(config.model, config.data.sequence);
-  Progress progress(last, config.log.every, cost.total(), machine_figures().fma_gflops);
-  Records records(config.run, run.steps_done());
-  int64_t saved = run.steps_done();
-  const auto save = [&] {
-    if (saved == run.steps_done()) return;
-    progress.clear();
-    records.sync();  // before the snapshot that continues from them
-    inform("saved ", run.save());
-    saved = run.steps_done();
-  };
-  while (run.steps_done() < last) {
-    const StepReport report = run.step();
-    const int64_t step = report.step;
-    progress.step(report);
-    records.step(report, progress);
-    if (due(step, config.log.evaluate_every, last)) {
-      progress.clear();
-      const Evaluation e = run.evaluate();
-      show_evaluation(step, e);
-      records.evaluation(step, e);
-    }
-    if (due(step, config.log.sample_every, last) && config.log.sample_tokens > 0) {
-      progress.clear();
-      const auto texts = run.samples();
-      write_samples(config, step, texts);
-      records.samples(step, texts);
-    }
-    if (due(step, config.log.snapshot_every, last)) save();
-    if (stop_requested() && step < last) {
-      save();
-      fail<Exit::stopped>("stopped by SIG", stop_signal(), " after step ", step, " and saved; `hinoki train --resume ",
-                          config.run, "` goes on");
+// Steps, and what is done between them.
+class Loop {
+ public:
+  Loop(const GptConfig& config, Run& run)
+      : config_(config.log), folder_(config.run), last_(config.train.steps), run_(run),
+        progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
+                  machine_figures().fma_gflops),
+        records_(config.run, run.steps_done()), saved_(run.steps_done()) {}
+
+  void to_the_end() {
+    try {
+      while (run_.steps_done() < last_) step();
+    } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
+      if (e.code == Exit::data) save();
+      throw;
     }
   }
-}
+
+ private:
+  void step() {
+    const StepReport report = run_.step();
+    const int64_t step = report.step;
+    progress_.step(report);
+    records_.step(report, progress_);
+    if (due(step, config_.evaluate_every, last_)) {
+      progress_.clear();
+      const Evaluation e = run_.evaluate();
+      show_evaluation(step, e);
+      records_.evaluation(step, e);
+    }
+    if (due(step, config_.sample_every, last_) && config_.sample_tokens > 0) {
+      progress_.clear();
+      const auto texts = run_.samples();
+      write_samples(folder_, step, texts);
+      records_.samples(step, texts);
+    }
+    if (due(step, config_.snapshot_every, last_)) save();
+    if (stop_requested() && step < last_) {
+      save();
+      fail<Exit::stopped>("stopped by SIG", stop_signal(), " after step ", step, " and saved; `hinoki train --resume ",
+                          folder_, "` goes on");
+    }
+  }
+
+  void save() {
+    if (saved_ == run_.steps_done()) return;
+    progress_.clear();
+    records_.sync();  // before the snapshot that continues from them
+    inform("saved ", run_.save());
+    saved_ = run_.steps_done();
+  }
+
+  const LogConfig& config_;
+  const std::string& folder_;
+  const int64_t last_;
+  Run& run_;
+  Progress progress_;
+  Records records_;
+  int64_t saved_;
+};
 
 // What --resume names must be a run folder.
 void require_run(const std::string& folder) {
@@ -169,7 +191,7 @@ void train(const Options& o) {
   write_file_durably(config.run + "/config.toml", print_config(config));
   inform(print_plan(config, run.training_tokens()));
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  loop(config, run);
+  Loop(config, run).to_the_end();
   copy_log_to("");
 }
 
