@@ -4,8 +4,10 @@
 #include <map>
 #include <memory>
 
+#include "core/base/file.h"
 #include "core/base/parallel.h"
 #include "train/commands.h"
+#include "train/run_lock.h"
 #include "train/text_options.h"
 
 namespace hinoki {
@@ -45,6 +47,8 @@ void print(const TextReport& r, const std::string& output) {
 void prepare(DataTextArguments& arguments) {
   arguments.settings.threads = pool().threads();
   const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
+  make_directory(arguments.settings.output.string());
+  const RunLock lock(arguments.settings.output.string());
   print(prepare_text(tokenizer, arguments.settings), arguments.settings.output.string());
 }
 

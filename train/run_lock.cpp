@@ -38,7 +38,7 @@ RunLock::RunLock(const std::string& run_folder) {
     std::string holder = read_file(path, 4096);
     holder = holder.substr(0, holder.find('\n'));
     fail<Exit::usage>(run_folder, ": is in use by ", holder.empty() ? "another process" : holder,
-                      "; stop it or choose another run folder");
+                      "; stop it or choose another folder");
   }
   const std::string holder = describe_this_process();
   // For people only, so a failure to write it is no reason to stop.

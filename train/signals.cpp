@@ -19,6 +19,7 @@ void on_signal(int number) {
 void listen_for_stop() {
   asked = 0;
   for (const int n : {SIGTERM, SIGINT, SIGUSR1}) std::signal(n, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 bool stop_requested() { return asked != 0; }

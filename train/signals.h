@@ -1,5 +1,5 @@
 // Asking a run to stop: SIGTERM, SIGINT and SIGUSR1 save at the next step and exit with code 75; a second one ends the
-// process at once, as if nobody had listened.
+// process at once, as if nobody had listened. SIGPIPE is ignored: a run outlives whoever read its messages.
 #pragma once
 
 namespace hinoki {
