@@ -52,6 +52,51 @@ TEST(DataFaults, AFlippedBitInAShardIsNamed) {
   expect_outcome(3, named, {"eval", snapshot, "--corpus", p.path("tokens"), "--no-ngrams"});
 }
 
+// Damage that training meets after a while: what was learned until then is saved, and a mended file loses nothing.
+TEST(DataFaults, AFlippedBitInTheMiddleOfARunLosesNothing) {
+  const Text t;
+  std::vector<std::string> prepare = t.prepare(t.write("in.txt", test::numbered_lines(40000)));
+  prepare.insert(prepare.end(), {"--documents", "line"});
+  expect_outcome(0, {}, prepare);
+  const auto train = [&](const std::string& name) {
+    return std::vector<std::string>{"train",          t.p.config(name), "data.corpora.0.path=" + t.out,
+                                    "train.steps=60", "train.batch=1",  "train.micro_batches=1"};
+  };
+  expect_outcome(0, {}, train("whole"));
+  const std::string shard = t.out + "/train-00000.h5";
+  const auto middle = int64_t(std::filesystem::file_size(shard) / 2);
+  test::flip_bit(shard, middle);
+  expect_outcome(3, {shard, "dataset tokens is damaged", "saved " + t.p.path("run") + "/snapshots/step-000000"},
+                 train("run"));
+  expect_outcome(0, {": whole"}, {"snapshot", "verify", t.p.path("run")});
+  test::flip_bit(shard, middle);
+  expect_outcome(0, {"resumed from"}, train("run"));
+  EXPECT_TRUE(test::weights_of(t.p.newest_snapshot(t.p.path("run"))) ==
+              test::weights_of(t.p.newest_snapshot(t.p.path("whole"))));
+}
+
+// What the last step needs is looked at before the first one.
+TEST(DataFaults, WhatWouldFailAtTheEndFailsAtTheBeginning) {
+  const Text t;
+  const auto refused = [&](int code, const std::vector<std::string>& parts, const std::vector<std::string>& overrides) {
+    std::vector<std::string> all = {"train", t.p.config("run")};
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    EXPECT_EQ(expect_outcome(code, parts, all).err.find("step  1/"), std::string::npos)
+        << "it trained before it failed";
+  };
+  std::string longest;
+  for (int i = 0; i < 64; ++i) longest += "あ";
+  refused(2, {"log.prompts: \"あ", "the model's positions end at 64"}, {"log.prompts=[\"" + longest + "\"]"});
+  expect_outcome(0, {"step 20/20"}, {"train", t.p.config("run"), "log.prompts=[\"\"]"});
+  std::vector<std::string> prepare = t.prepare(t.write("few.txt", "猫\n犬\n空\n水\n本\n私\n"));
+  prepare.insert(prepare.end(), {"--documents", "line", "--validation-fraction", "0.5"});
+  expect_outcome(0, {}, prepare);
+  std::filesystem::copy_file(t.out + "/validation-00000.h5", t.p.path("tokens/validation-00000.h5"),
+                             std::filesystem::copy_options::overwrite_existing);
+  refused(3, {t.p.path("tokens"), "tokens in this split, one sequence needs 17", "raise the validation fraction"},
+          {"run=" + t.p.path("other")});
+}
+
 TEST(DataFaults, AShardThatIsCutShortOrEmpty) {
   const test::TinyProgram p;
   const std::string shard = p.path("tokens") + "/train-00000.h5", config = p.config("run");

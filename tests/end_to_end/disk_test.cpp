@@ -77,10 +77,7 @@ TEST(FullDisk, OfDataAndTokenizersAndExports) {
   test::TinyProgram p;
   const std::string snapshot = p.newest_snapshot(p.trained());
   const test::Surroundings small{.largest_file = 20'000};
-  std::string text;
-  for (int i = 0; i < 3000; ++i)
-    text += "行" + std::to_string(i) + "は、" + std::to_string(i * 7919 % 3001) + "です。\n";
-  const std::string input = p.tiny.folder.write("in.txt", text).string();
+  const std::string input = p.tiny.folder.write("in.txt", test::numbered_lines(3000)).string();
   const std::vector<std::string> prepare = {"data",     "text",        "--input",     input,
                                             "--output", p.path("out"), "--tokenizer", p.path("spiece.model")};
   expect_outcome(1, {p.path("out") + "/", ".h5.tmp", "File too large"}, prepare, small);

@@ -127,14 +127,18 @@ void Program::send(int signal) {
   if (pid_ > 0) kill(pid_, signal);
 }
 
+void Program::stop_listening() {
+  for (int* const file : {&out_, &err_})
+    if (*file >= 0) close(std::exchange(*file, -1));
+}
+
 Outcome Program::finish() {
   if (pid_ <= 0) return outcome_;
   if (!pump([] { return false; }, Clock::now() + kPatience)) {
     ADD_FAILURE() << "the program does not end";
     kill(pid_, SIGKILL);
   }
-  for (const int file : {std::exchange(out_, -1), std::exchange(err_, -1)})
-    if (file >= 0) close(file);
+  stop_listening();
   int status = 0;
   rusage used{};
   while (wait4(pid_, &status, 0, &used) < 0 && errno == EINTR) {

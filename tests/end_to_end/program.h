@@ -33,6 +33,7 @@ class Program {
   bool wait_for(const std::string& part);
   void run_for(std::chrono::milliseconds time);  // or until it ends
   void send(int signal);
+  void stop_listening();  // closes the pipes it writes to
   Outcome finish();
   pid_t pid() const { return pid_; }
 

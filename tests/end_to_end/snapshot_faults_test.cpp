@@ -95,8 +95,32 @@ TEST(SnapshotFaults, WeightsThatAreNoNumbersStopTheRunAtOnce) {
                  {"train", r.p.config("next"), "start_from=" + model});
   EXPECT_TRUE(list_snapshots(r.p.path("next") + "/snapshots").empty());
   poison(model, "gpt_neox.final_layer_norm.weight", 3);
+  expect_outcome(5, {"the logit of token 0 is not finite"}, {"generate", model, "--prompt", "猫"});
+  expect_outcome(5, {"the loss is nan"}, {"eval", model, "--corpus", r.p.path("tokens")});
   expect_outcome(3, {"logits that are not finite"}, {"import", model, r.p.path("imported")});
   EXPECT_FALSE(std::filesystem::exists(r.p.path("imported")));
+}
+
+// Weights of 3e38 are finite, what the next step makes of them is not.
+TEST(SnapshotFaults, WeightsThatAreNoNumbersAreNotSaved) {
+  const test::TinyProgram p;
+  expect_outcome(5, {"step 1: not finite is the weights of", "no snapshot was written of it"},
+                 {"train", p.config("wild"), "learning_rate.peak=1e40", "learning_rate.warmup=0", "train.steps=2",
+                  "log.snapshot_every=1"});
+  EXPECT_TRUE(list_snapshots(p.path("wild") + "/snapshots").empty());
+}
+
+TEST(SnapshotFaults, OfAnotherTokenizerIsRefused) {
+  const TwoSnapshots r;
+  const std::string text = r.p.tiny.folder.write("other.txt", test::numbered_lines(2000)).string();
+  const std::string tokenizer = r.p.path("other"), tokens = r.p.path("other-tokens");
+  expect_outcome(0, {"300 pieces"},
+                 {"tokenizer", "train", "--input", text, "--output", tokenizer, "--vocabulary-size", "300"});
+  expect_outcome(0, {},
+                 {"data", "text", "--input", text, "--output", tokens, "--tokenizer", tokenizer, "--documents", "line",
+                  "--validation-fraction", "0.2"});
+  expect_outcome(4, {r.all + "step-00000020: was trained with the tokenizer", "bring back the one in the snapshot"},
+                 {"train", r.config, "data.tokenizer=" + tokenizer, "data.corpora.0.path=" + tokens});
 }
 
 // A rate at which training explodes: stopped, with the weights of the step before, and never saved.

@@ -102,6 +102,42 @@ TEST(Stopping, ASecondRunInTheSameFolderIsRefusedAndNamesTheFirst) {
   expect_outcome(0, {}, {"snapshot", "prune", p.path("shared")});
 }
 
+// Whoever read the messages has gone away: the run has not.
+TEST(Stopping, ALostReaderDoesNotEndARun) {
+  const test::TinyProgram p;
+  test::Program program({"train", p.config("unheard"), kSteps, "log.every=1"});
+  ASSERT_TRUE(program.wait_for("step   1/120"));
+  program.stop_listening();
+  EXPECT_EQ(program.finish().code, 0);
+  EXPECT_TRUE(p.newest_snapshot(p.path("unheard")).ends_with("step-00000120"));
+}
+
+TEST(Stopping, PreparedTextKilledAgainAndAgainIsTheSame) {
+  const test::TinyProgram p;
+  const std::string input = p.tiny.folder.write("in.txt", test::numbered_lines(30000)).string();
+  const auto prepare = [&](const std::string& name) {
+    return std::vector<std::string>{"data",        "text",       "--input",        input,
+                                    "--output",    p.path(name), "--tokenizer",    p.path("spiece.model"),
+                                    "--documents", "line",       "--shard-tokens", "50000"};
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  expect_outcome(0, {"30000 lines"}, prepare("whole"));
+  const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  p.tiny.folder.write("killed/spiece.model.tmp-4711", "half");
+  for (uint64_t i = 0; i < 6; ++i) {
+    test::Program program(prepare("killed"));
+    program.run_for(spent * (philox({.seed = 3}, i)[0] % 100) / 100);
+    if (i == 0) expect_outcome(2, {p.path("killed") + ": is in use by process"}, prepare("killed"));
+    program.send(SIGKILL);
+    program.finish();
+  }
+  expect_outcome(0, {}, prepare("killed"));
+  EXPECT_EQ(list_tree(p.path("killed")), list_tree(p.path("whole")));
+  for (const std::string& file : list_tree(p.path("whole")))
+    EXPECT_TRUE(file == "run.lock" || bytes_of_file(p.path("killed/" + file)) == bytes_of_file(p.path("whole/" + file)))
+        << file;
+}
+
 // Printed, not judged: it depends on the machine.
 TEST(Stopping, TimeToTheFirstStep) {
   const test::TinyProgram p;

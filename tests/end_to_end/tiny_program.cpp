@@ -46,6 +46,12 @@ std::string weights_of(const std::string& snapshot) {
 
 std::vector<std::string> names_in(const std::string& folder) { return list_directory(folder); }
 
+std::string numbered_lines(int64_t count) {
+  std::string text;
+  for (int64_t i = 0; i < count; ++i) text += say("行", i, "は、", i * 7919 % 3001, "です。\n");
+  return text;
+}
+
 void flip_bit(const std::filesystem::path& file, int64_t offset) {
   std::string bytes = bytes_of_file(file);
   ASSERT_FALSE(bytes.empty());

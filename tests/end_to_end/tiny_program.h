@@ -25,6 +25,7 @@ struct TinyProgram {
 std::vector<std::string> losses_in(const std::string& run);
 std::string weights_of(const std::string& snapshot);  // the bytes of weights and moments
 std::vector<std::string> names_in(const std::string& folder);
+std::string numbered_lines(int64_t count);                         // Japanese text, no line twice
 void flip_bit(const std::filesystem::path& file, int64_t offset);  // negative: from the end
 
 }  // namespace hinoki::test
