@@ -194,11 +194,16 @@ TEST(TextPrepare, KilledAndRunAgainGivesTheSameBytes) {
       prepare_text(t, settings);
       _exit(0);
     }
-    while (!std::filesystem::exists(shard_path(settings.output, "train", n)) && waitpid(child, nullptr, WNOHANG) == 0)
+    ASSERT_GT(child, 0);
+    bool ended = false;
+    while (!std::filesystem::exists(shard_path(settings.output, "train", n)) && !ended) {
       usleep(100);
-    kill(child, SIGKILL);
-    int status = 0;
-    waitpid(child, &status, 0);
+      ended = waitpid(child, nullptr, WNOHANG) != 0;
+    }
+    if (!ended) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+    }
     killed_at_work += std::filesystem::exists(settings.output / kUnfinished);
     if (std::filesystem::exists(settings.output / kUnfinished)) {
       EXPECT_ERROR(TokenCorpus(settings.output, "train", t.hash()), Exit::data, "is not finished");
