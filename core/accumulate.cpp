@@ -1,6 +1,5 @@
 #include "core/accumulate.h"
 
-#include <cstring>
 #include <utility>
 
 #include "kernels/elementwise.h"
@@ -40,13 +39,13 @@ void accumulate(Leaf& leaf, Tensor grad) {
     leaf.grad = grad;
     if (grad.storage().use_count() > 2) {  // somebody else holds it: a leaf's gradient is its own
       leaf.grad = empty_like(grad);
-      std::memcpy(leaf.grad.data(), grad.data(), size_t(grad.numel()) * size_of(grad.dtype()));
+      copy_elements(grad, leaf.grad);
     }
     return;
   }
   require_same(leaf.grad, grad);
   if (fresh)
-    std::memcpy(leaf.grad.data(), grad.data(), size_t(grad.numel()) * size_of(grad.dtype()));
+    copy_elements(grad, leaf.grad);
   else
     add_into(leaf.grad, leaf.grad, grad);
 }

@@ -141,6 +141,7 @@ Tensor make_leaf(const Tensor& x, std::string name, Tensor grad) {
 void backward(const Tensor& y, const LeafHook& hook, Tensor cotangent) {
   if (!cotangent.defined()) {
     require(y.numel() == 1, "backward: a tensor of shape ", y.shape(), " needs a cotangent");
+    require(y.device() == Device::cpu, "backward: a loss is on the CPU");
     cotangent = empty_like(y);
     visit_float(y.dtype(), [&]<class T>() { *cotangent.as<T>() = 1; });
   }
@@ -171,12 +172,13 @@ Sink::Sink(const Tensor& input) {
   leaf_ = input.edge().leaf;
   shape_ = input.shape();
   dtype_ = input.dtype();
+  device_ = input.device();
   wanted_ = input.needs_grad();
 }
 
 Sink::Target Sink::open() const {
   if (!wanted_) return {};
-  if (!leaf_ || !leaf_->grad.defined()) return {.tensor = empty(shape_, dtype_)};
+  if (!leaf_ || !leaf_->grad.defined()) return {.tensor = empty(shape_, dtype_, device_)};
   return {.tensor = leaf_->grad, .accumulate = !std::exchange(leaf_->fresh, false), .in_leaf = true};
 }
 

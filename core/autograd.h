@@ -69,6 +69,8 @@ bool recording(std::initializer_list<Tensor> inputs);
 class Sink {
  public:
   explicit Sink(const Tensor& input);
+  // Of a parameter: its gradient is kept in `dtype`.
+  Sink(const Tensor& parameter, DType dtype) : Sink(parameter) { dtype_ = dtype; }
   bool wanted() const { return wanted_; }
 
   struct Target {
@@ -85,6 +87,7 @@ class Sink {
   std::shared_ptr<Leaf> leaf_;
   Shape shape_;
   DType dtype_ = DType::f32;
+  Device device_ = Device::cpu;
   bool wanted_ = false;
 };
 

@@ -1,6 +1,7 @@
-// The menu: every differentiable operation. Shapes in brackets; dtype f32 or f64 unless said; weights of `linear` and
-// `embedding` may be stored as bf16 or f16 where no gradient is wanted. A shape that does not fit is an Error that
-// names the op and both shapes.
+// The menu: every differentiable operation. Shapes in brackets; dtype f32 or f64 on the CPU and f32 or bf16 on CUDA
+// unless said, with gradients of parameters in f32 or better. On the CPU weights of `linear` and `embedding` may be
+// stored as bf16 or f16 where no gradient is wanted. A shape that does not fit is an Error that names the op and both
+// shapes.
 #pragma once
 #include "core/autograd.h"
 #include "core/base/philox.h"
@@ -46,7 +47,8 @@ struct RotaryTable {
   int64_t dims = 0;  // of each head that are rotated
 };
 // angle(p, i) = p / scaling * base^(-2 i / dims), computed in double.
-RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype);
+RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype,
+                         Device device = Device::cpu);
 // Rotates q and k of `qkv` in place and returns it: the memory of the input is used up. Row t of a sequence has
 // position `first_position` + t, or positions[batch, time] (i32) where given.
 Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout layout, int64_t first_position = 0,

@@ -2,12 +2,15 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <vector>
 
+#include "core/base/device.h"
 #include "core/base/log.h"
 #include "core/base/scratch.h"
 
@@ -15,9 +18,9 @@ namespace hinoki {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCache = false;  // a cached block would hide a use after free
+constexpr bool kSanitized = true;
 #else
-constexpr bool kCache = true;
+constexpr bool kSanitized = false;
 #endif
 constexpr size_t kGuard = 256;
 constexpr unsigned char kPattern = 0xC5;
@@ -28,9 +31,13 @@ struct Block {
   size_t bytes = 0;
 };
 
+// Work on a device runs in the order of one stream, so a block given back may be handed out at once: whoever gets it
+// uses it after everything that was asked of it before.
 class Cache {
  public:
-  Block take(size_t bytes) {
+  explicit Cache(Device device) : device_(device) {}
+
+  Block take(size_t bytes, size_t element) {
     const std::lock_guard lock(mutex_);
     // A block at most a quarter too large is reused: steps repeat themselves, so most sizes are found exactly.
     const auto found = free_.lower_bound(bytes);
@@ -42,7 +49,7 @@ class Cache {
     } else {
       // What is cached was live once, in other sizes; only a footprint well above what was ever live at once is waste.
       if (use_.live + use_.cached + bytes > highest_ + highest_ / 4 + 32 * kHuge) drop();
-      block = {fresh(bytes), bytes};
+      block = {fresh(bytes, element), bytes};
     }
     use_.live += block.bytes;
     use_.peak = std::max(use_.peak, use_.live);
@@ -53,7 +60,7 @@ class Cache {
   void give_back(Block block) {
     const std::lock_guard lock(mutex_);
     use_.live -= block.bytes;
-    if (!kCache) return std::free(block.data);
+    if (!reuses()) return discard(block.data);
     free_.emplace(block.bytes, block.data);
     use_.cached += block.bytes;
   }
@@ -72,29 +79,44 @@ class Cache {
   }
 
  private:
-  void* fresh(size_t bytes) {
-    const size_t alignment = bytes >= kHuge ? kHuge : kAlignment;
-    void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    require(data != nullptr, "out of memory: ", bytes, " bytes wanted, ", use_.live,
-            " in use; a smaller micro_batch or recompute needs less");
-    if (bytes >= kHuge) madvise(data, bytes, MADV_HUGEPAGE);
+  // A cached block would hide a use after free from those who look for one.
+  bool reuses() const { return device_ == Device::cpu ? !kSanitized : !device_table(device_).every_block_its_own; }
+
+  void* fresh(size_t bytes, size_t element) {
+    void* data = obtain(bytes, element);
+    if (!data && !free_.empty()) {
+      drop();
+      data = obtain(bytes, element);
+    }
+    require(data != nullptr, "out of memory on the ", device_, ": ", bytes >> 20, " MiB wanted, ", use_.live >> 20,
+            " MiB in use; a smaller micro-batch (more train.micro_batches) or train.recompute needs less, and "
+            "`hinoki plan` tells how much");
     return data;
   }
+  void* obtain(size_t bytes, size_t element) {
+    if (device_ != Device::cpu) return device_table(device_).allocate(bytes, element);
+    const size_t alignment = bytes >= kHuge ? kHuge : kAlignment;
+    void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    if (data && bytes >= kHuge) madvise(data, bytes, MADV_HUGEPAGE);
+    return data;
+  }
+  void discard(void* data) { device_ == Device::cpu ? std::free(data) : device_table(device_).release(data); }
   void drop() {
-    for (const auto& [bytes, data] : free_) std::free(data);
+    for (const auto& [bytes, data] : free_) discard(data);
     free_.clear();
     use_.cached = 0;
   }
 
+  Device device_;
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;
   MemoryUse use_;
   size_t highest_ = 0;  // of use_.live, ever
 };
 
-Cache& cache() {
-  static Cache* c = new Cache;  // outlives every static tensor
-  return *c;
+Cache& cache(Device device) {
+  static Cache* const caches[] = {new Cache(Device::cpu), new Cache(Device::cuda)};  // outlive every static tensor
+  return *caches[int(device)];
 }
 
 bool guard_bands = false;
@@ -103,41 +125,70 @@ std::atomic<int64_t> broken_guards{0};
 struct Guarded {
   Block block;
   size_t bytes;
+  Device device;
+
+  bool intact(size_t offset) const {
+    std::vector<unsigned char> band(kGuard);
+    copy_bytes(band.data(), Device::cpu, static_cast<char*>(block.data) + offset, device, kGuard);
+    return band == std::vector<unsigned char>(kGuard, kPattern);
+  }
   ~Guarded() {
-    auto* begin = static_cast<unsigned char*>(block.data);
-    for (size_t i = 0; i < kGuard; ++i)
-      if (begin[i] != kPattern || begin[kGuard + bytes + i] != kPattern) {
-        ++broken_guards;
-        warn("a kernel wrote outside a block of ", bytes, " bytes");
-        break;
-      }
-    cache().give_back(block);
+    if (!intact(0) || !intact(kGuard + bytes)) {
+      ++broken_guards;
+      warn("a kernel wrote outside a block of ", bytes, " bytes");
+    }
+    cache(device).give_back(block);
   }
 };
 
 }  // namespace
 
-std::shared_ptr<Storage> Storage::allocate(size_t bytes) {
-  auto storage = reserve();
-  storage->fulfil(bytes);
+void fill_bytes(void* to, unsigned char value, size_t bytes, Device device) {
+  if (bytes == 0) return;
+  if (device == Device::cpu)
+    std::memset(to, value, bytes);
+  else
+    device_table(device).fill(to, value, bytes, {});
+}
+
+void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device == Device::cpu && from_device == Device::cpu)
+    std::memcpy(to, from, bytes);
+  else if (to_device == Device::cpu)
+    device_table(from_device).copy_out(to, from, bytes, {});
+  else if (from_device == Device::cpu)
+    device_table(to_device).copy_in(to, from, bytes, {});
+  else
+    device_table(to_device).copy(to, from, bytes, {});
+}
+
+std::shared_ptr<Storage> Storage::allocate(size_t bytes, Device device, size_t element) {
+  auto storage = reserve(device);
+  storage->fulfil(bytes, element);
   return storage;
 }
 
-std::shared_ptr<Storage> Storage::reserve() { return std::shared_ptr<Storage>(new Storage); }
+std::shared_ptr<Storage> Storage::reserve(Device device) { return std::shared_ptr<Storage>(new Storage(device)); }
 
-void Storage::fulfil(size_t bytes) {
+void Storage::fulfil(size_t bytes, size_t element) {
   require(data_ == nullptr, "storage is already there");
-  const size_t extra = guard_bands ? 2 * kGuard : 0;
-  const Block block = cache().take((bytes + extra + 511) / 512 * 512);
+  const bool guarded = guard_bands && (device_ == Device::cpu || !device_table(device_).every_block_its_own);
+  const size_t extra = guarded ? 2 * kGuard : 0;
+  // Blocks that are never reused keep their exact size: whoever checks their bounds sees every byte.
+  const bool exact = device_ != Device::cpu && device_table(device_).every_block_its_own;
+  const Block block =
+      cache(device_).take(exact ? std::max(bytes, element) : (bytes + extra + 511) / 512 * 512, element);
   bytes_ = bytes;
   data_ = block.data;
-  if (guard_bands) {
+  if (guarded) {
     data_ = static_cast<char*>(block.data) + kGuard;
-    std::memset(block.data, kPattern, kGuard);
-    std::memset(static_cast<char*>(data_) + bytes, kPattern, kGuard);
-    owner_ = std::make_shared<Guarded>(block, bytes);
+    fill_bytes(block.data, kPattern, kGuard, device_);
+    fill_bytes(static_cast<char*>(data_) + bytes, kPattern, kGuard, device_);
+    owner_ = std::make_shared<Guarded>(block, bytes, device_);
   } else {
-    owner_ = std::shared_ptr<const void>(block.data, [block](const void*) { cache().give_back(block); });
+    owner_ = std::shared_ptr<const void>(block.data,
+                                         [block, device = device_](const void*) { cache(device).give_back(block); });
   }
 }
 
@@ -149,9 +200,9 @@ std::shared_ptr<Storage> Storage::wrap(void* data, size_t bytes, std::shared_ptr
   return storage;
 }
 
-MemoryUse memory_use() { return cache().use(); }
-void reset_peak_memory() { cache().reset_peak(); }
-void release_cached_memory() { cache().release(); }
+MemoryUse memory_use(Device device) { return cache(device).use(); }
+void reset_peak_memory(Device device) { cache(device).reset_peak(); }
+void release_cached_memory(Device device) { cache(device).release(); }
 void set_guard_bands(bool on) { guard_bands = on; }
 int64_t broken_guard_bands() { return broken_guards; }
 

@@ -1,7 +1,6 @@
 #include "core/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/autograd.h"
 #include "core/base/half.h"
@@ -13,6 +12,7 @@ Tensor::Tensor(std::shared_ptr<Storage> storage, int64_t offset, Shape shape, Sh
 
 double Tensor::item() const {
   require(numel() == 1, "item: tensor of shape ", shape_, " has not exactly one element");
+  if (device() != Device::cpu) return to_device(view({}), Device::cpu).item();
   switch (dtype_) {
     case DType::f32:
       return *as<float>();
@@ -58,16 +58,35 @@ Tensor Tensor::detach() const {
 
 Tensor Tensor::grad() const { return edge_.leaf ? edge_.leaf->grad : Tensor(); }
 
-Tensor empty(const Shape& shape, DType dtype) {
-  return {Storage::allocate(size_t(shape.numel()) * size_of(dtype)), 0, shape, shape.strides(), dtype};
+Tensor empty(const Shape& shape, DType dtype, Device device) {
+  const size_t element = size_of(dtype);
+  return {Storage::allocate(size_t(shape.numel()) * element, device, element), 0, shape, shape.strides(), dtype};
 }
 
-Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype()); }
+Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device()); }
 
-Tensor zeros(const Shape& shape, DType dtype) {
-  Tensor t = empty(shape, dtype);
-  std::memset(t.data(), 0, t.storage()->bytes());
+Tensor zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  set_zero(t);
   return t;
+}
+
+Tensor to_device(const Tensor& x, Device device) {
+  if (!x.defined() || x.device() == device) return x;
+  Tensor y = empty(x.shape(), x.dtype(), device);
+  copy_elements(x, y);
+  return y;
+}
+
+void set_zero(const Tensor& x) {
+  require(x.contiguous(), "set_zero: tensor of shape ", x.shape(), " is not contiguous");
+  fill_bytes(x.data(), 0, size_t(x.numel()) * size_of(x.dtype()), x.device());
+}
+
+void copy_elements(const Tensor& from, const Tensor& to) {
+  require(from.shape() == to.shape() && from.dtype() == to.dtype() && from.contiguous() && to.contiguous(),
+          "copy_elements: from ", from.dtype(), from.shape(), " to ", to.dtype(), to.shape(), ", both contiguous");
+  copy_bytes(to.data(), to.device(), from.data(), from.device(), size_t(from.numel()) * size_of(from.dtype()));
 }
 
 }  // namespace hinoki

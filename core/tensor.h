@@ -38,9 +38,11 @@ class Tensor {
   bool contiguous() const { return strides_ == shape_.strides(); }
 
   void* data() const { return static_cast<char*>(storage_->data()) + offset_ * int64_t(size_of(dtype_)); }
+  // The elements, for the program to read and write: on the CPU only.
   template <class T>
   T* as() const {
     require(dtype_ == dtype_of<T>(), "tensor holds ", dtype_, ", not ", dtype_of<T>());
+    require(device() == Device::cpu, "this tensor's elements are on the ", device());
     return static_cast<T*>(data());
   }
   // The value of a tensor of one element, as a double.
@@ -66,9 +68,15 @@ class Tensor {
   Edge edge_;
 };
 
-Tensor empty(const Shape& shape, DType dtype);
+Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);
 Tensor empty_like(const Tensor& x);
-Tensor zeros(const Shape& shape, DType dtype);
+Tensor zeros(const Shape& shape, DType dtype, Device device = Device::cpu);
+// x itself if it is there already, else a copy; x is contiguous. Gradients do not pass.
+Tensor to_device(const Tensor& x, Device device);
+// Sets every element of a contiguous tensor to zero.
+void set_zero(const Tensor& x);
+// Copies the elements of contiguous tensors of equal shape and dtype, from any device to any.
+void copy_elements(const Tensor& from, const Tensor& to);
 // A contiguous tensor with these elements, row-major.
 template <class T>
 Tensor from_values(const Shape& shape, std::span<const T> values) {

@@ -17,8 +17,9 @@ struct Gemm {
   bool a_transposed = false, b_transposed = false;  // A stored as [k, m], B as [n, k]
   const void* bias = nullptr;                       // [n]
   bool accumulate = false;                          // start from C; not together with bias
-  DType dtype = DType::f32;                         // of A, C and bias: f32 or f64
-  DType b_dtype = dtype;  // of B: the same, or bf16 or f16 with f32 (widened as they are read)
+  DType dtype = DType::f32;                         // of A and bias: f32 or f64 on the CPU, f32 or bf16 on CUDA
+  DType b_dtype = dtype;  // of B: the same; on the CPU also bf16 or f16 with f32 (widened as they are read)
+  DType c_dtype = dtype;  // of C: the same, or f32 where A and B are bf16
 };
 
 inline Kernel<Gemm> gemm{"gemm"};

@@ -86,6 +86,9 @@ constexpr DType dtype_of<uint32_t>() {
   return DType::u32;
 }
 
+// What sums over elements of this type are kept in: statistics, gradients of parameters.
+constexpr DType wide(DType t) { return t == DType::f64 ? DType::f64 : DType::f32; }
+
 // Calls f.template operator()<T>() with T = float or double.
 template <class F>
 decltype(auto) visit_float(DType t, F&& f) {

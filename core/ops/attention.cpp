@@ -2,9 +2,9 @@
 #include "kernels/attention.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "core/ops.h"
+#include "kernels/copy.h"
 
 namespace hinoki {
 namespace {
@@ -47,7 +47,7 @@ struct Packed {
             .q_time = time,
             .kv_time = time,
             .scale = options.scale != 0 ? options.scale : 1 / std::sqrt(double(dim)),
-            .segments = segments.defined() ? segments.as<int32_t>() : nullptr,
+            .segments = segments.defined() ? static_cast<const int32_t*>(segments.data()) : nullptr,
             .dropout = options.dropout,
             .key = options.key,
             .first_row = options.first_row,
@@ -58,15 +58,15 @@ struct Packed {
 using kernels::HeadRows, kernels::MutableHeadRows;
 
 // Copies k or v of every row behind what the cache holds.
-void append(const Tensor& cache, int64_t length, const Packed& p, const HeadRows& rows, int64_t element) {
-  const int64_t capacity = cache.size(1);
-  for (int64_t b = 0; b < p.batch; ++b)
-    for (int64_t t = 0; t < p.time; ++t)
-      for (int64_t h = 0; h < p.heads; ++h)
-        std::memcpy(static_cast<char*>(cache.data()) + ((b * capacity + length + t) * p.heads + h) * p.dim * element,
-                    static_cast<const char*>(rows.data) +
-                        (b * rows.batch_stride + t * rows.row_stride + h * rows.head_stride) * element,
-                    size_t(p.dim * element));
+void append(const Tensor& cache, int64_t length, const Packed& p, const HeadRows& rows) {
+  const Tensor to = cache.narrow(1, length, p.time);
+  kernels::copy.run(to.device(), to.stream(),
+                    {.x = rows.data,
+                     .y = to.data(),
+                     .shape = to.shape(),
+                     .x_strides = {rows.batch_stride, rows.row_stride, rows.head_stride, 1},
+                     .y_strides = to.strides(),
+                     .element = size_of(cache.dtype())});
 }
 
 }  // namespace
@@ -74,8 +74,8 @@ void append(const Tensor& cache, int64_t length, const Packed& p, const HeadRows
 Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
   const Packed p(qkv, options);
   const kernels::AttentionShape shape = p.shape(options, qkv.dtype());
-  Tensor out = empty(p.out(), qkv.dtype());
-  const Tensor lse = recording({qkv}) ? empty({p.batch, p.heads, p.time}, qkv.dtype()) : Tensor();
+  Tensor out = empty(p.out(), qkv.dtype(), qkv.device());
+  const Tensor lse = recording({qkv}) ? empty({p.batch, p.heads, p.time}, wide(qkv.dtype()), qkv.device()) : Tensor();
   kernels::attention.run(qkv.device(), qkv.stream(),
                          {.shape = shape,
                           .q = p.part<HeadRows>(qkv, 0),
@@ -114,15 +114,14 @@ Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const Attention
             t->dtype(), t->shape(), ", qkv ", qkv.dtype(), qkv.shape(), " needs ", wanted);
   require(cache.length + p.time <= wanted[1], "attention_cached: ", cache.length, " tokens and ", p.time,
           " more do not fit into a cache of ", wanted[1]);
-  const int64_t element = int64_t(size_of(qkv.dtype()));
-  append(cache.keys, cache.length, p, p.part<HeadRows>(qkv, 1), element);
-  append(cache.values, cache.length, p, p.part<HeadRows>(qkv, 2), element);
+  append(cache.keys, cache.length, p, p.part<HeadRows>(qkv, 1));
+  append(cache.values, cache.length, p, p.part<HeadRows>(qkv, 2));
   cache.length += p.time;
 
   kernels::AttentionShape shape = p.shape(options, qkv.dtype());
   shape.kv_time = cache.length;
   const auto held = [&](const Tensor& t) { return HeadRows{t.data(), wanted[1] * p.width(), p.width(), p.dim}; };
-  Tensor out = empty(p.out(), qkv.dtype());
+  Tensor out = empty(p.out(), qkv.dtype(), qkv.device());
   kernels::attention.run(qkv.device(), qkv.stream(),
                          {.shape = shape,
                           .q = p.part<HeadRows>(qkv, 0),

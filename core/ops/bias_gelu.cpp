@@ -20,24 +20,24 @@ Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form) {
                           .cols = cols,
                           .form = kernel_form,
                           .dtype = x.dtype()});
-  return differentiable(
-      y, {x, bias},
-      [x = Saved(x), bias = Saved(bias), to_bias = Sink(bias), rows, cols, kernel_form](const Tensor& dy) -> Grads {
-        const Tensor dx = reuse(dy);
-        const Sink::Target dbias = to_bias.open();
-        kernels::bias_gelu_grad.run(dy.device(), dy.stream(),
-                                    {.dy = dy.data(),
-                                     .x = x->data(),
-                                     .bias = bias->defined() ? bias->data() : nullptr,
-                                     .dx = dx.data(),
-                                     .dbias = dbias.data(),
-                                     .accumulate = dbias.accumulate,
-                                     .rows = rows,
-                                     .cols = cols,
-                                     .form = kernel_form,
-                                     .dtype = dy.dtype()});
-        return {dx, dbias};
-      });
+  return differentiable(y, {x, bias},
+                        [x = Saved(x), bias = Saved(bias), to_bias = Sink(bias, wide(x.dtype())), rows, cols,
+                         kernel_form](const Tensor& dy) -> Grads {
+                          const Tensor dx = reuse(dy);
+                          const Sink::Target dbias = to_bias.open();
+                          kernels::bias_gelu_grad.run(dy.device(), dy.stream(),
+                                                      {.dy = dy.data(),
+                                                       .x = x->data(),
+                                                       .bias = bias->defined() ? bias->data() : nullptr,
+                                                       .dx = dx.data(),
+                                                       .dbias = dbias.data(),
+                                                       .accumulate = dbias.accumulate,
+                                                       .rows = rows,
+                                                       .cols = cols,
+                                                       .form = kernel_form,
+                                                       .dtype = dy.dtype()});
+                          return {dx, dbias};
+                        });
 }
 
 }  // namespace hinoki

@@ -12,8 +12,9 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_in
   require(!residual.defined() || (residual.shape() == x.shape() && residual.contiguous()), "dropout: x is ", x.shape(),
           ", the residual ", residual.shape());
   if (p == 0) return residual.defined() ? add(x, residual) : x;
-  const auto run = [=, count = x.numel(), dtype = x.dtype()](const void* from, const void* plus, void* to) {
-    kernels::dropout.run(Device::cpu, {},
+  const auto run = [=, count = x.numel(), dtype = x.dtype(), device = x.device(), stream = x.stream()](
+                       const void* from, const void* plus, void* to) {
+    kernels::dropout.run(device, stream,
                          {.x = from,
                           .residual = plus,
                           .y = to,

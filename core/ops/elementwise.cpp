@@ -62,15 +62,16 @@ Tensor scale(const Tensor& x_in, double factor) {
 }
 
 Tensor sum(const Tensor& x_in) {
-  const Tensor x = contiguous(x_in), sums = empty({kernels::chunks_of(x.numel())}, DType::f64),
-               y = zeros({}, x.dtype());
-  kernels::chunk_sums.run(x.device(), x.stream(),
-                          {.x = x.data(), .sums = sums.as<double>(), .count = x.numel(), .dtype = x.dtype()});
+  const Tensor x = contiguous(x_in), chunks = empty({kernels::chunks_of(x.numel())}, DType::f64, x.device());
+  kernels::chunk_sums.run(
+      x.device(), x.stream(),
+      {.x = x.data(), .sums = static_cast<double*>(chunks.data()), .count = x.numel(), .dtype = x.dtype()});
+  const Tensor sums = to_device(chunks, Device::cpu), y = zeros({}, wide(x.dtype()));
   double total = 0;
   for (int64_t i = 0; i < sums.numel(); ++i) total += sums.as<double>()[i];
   visit_float(y.dtype(), [&]<class T>() { *y.as<T>() = T(total); });
-  return differentiable(y, {x}, [shape = x.shape(), dtype = x.dtype()](const Tensor& dy) -> Grads {
-    const Tensor dx = empty(shape, dtype);
+  return differentiable(y, {x}, [shape = x.shape(), dtype = x.dtype(), device = x.device()](const Tensor& dy) -> Grads {
+    const Tensor dx = empty(shape, dtype, device);
     kernels::fill.run(dx.device(), dx.stream(),
                       {.y = dx.data(), .value = dy.item(), .count = dx.numel(), .dtype = dtype});
     return {dx};
@@ -80,7 +81,7 @@ Tensor sum(const Tensor& x_in) {
 Tensor cast(const Tensor& x_in, DType dtype) {
   if (x_in.dtype() == dtype) return x_in;
   require(!recording({x_in}), "cast: no gradient passes from ", dtype, " to ", x_in.dtype());
-  const Tensor x = contiguous(x_in), y = empty(x.shape(), dtype);
+  const Tensor x = contiguous(x_in), y = empty(x.shape(), dtype, x.device());
   kernels::cast.run(x.device(), x.stream(),
                     {.x = x.data(), .y = y.data(), .count = x.numel(), .from = x.dtype(), .to = dtype});
   return y;

@@ -16,15 +16,15 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
           ", table ", table.shape());
   require(!placed || first_position + time <= count, "embedding: position ", first_position + time - 1,
           " is past the last of ", count);
-  const DType dtype = table.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = table.device() == Device::cpu ? wide(table.dtype()) : table.dtype();
   require(!recording({table}) || table.dtype() == dtype, "embedding: a table stored as ", table.dtype(),
           " takes no part in training");
 
   Shape shape = ids.shape();
   shape.push_back(cols);
-  Tensor y = empty(shape, dtype);
+  Tensor y = empty(shape, dtype, table.device());
   kernels::embedding.run(y.device(), y.stream(),
-                         {.ids = ids.as<int32_t>(),
+                         {.ids = static_cast<const int32_t*>(ids.data()),
                           .table = table.data(),
                           .positions = placed ? positions.data() : nullptr,
                           .y = y.data(),
@@ -39,8 +39,8 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
                           .positions_dtype = placed ? positions.dtype() : dtype});
   return differentiable(
       y, {table, positions},
-      [ids = Saved(ids), to_table = Sink(table), to_positions = Sink(positions), vocabulary = table.size(0), count,
-       rows, cols, time, first_position](const Tensor& dy) -> Grads {
+      [ids = Saved(ids), to_table = Sink(table, wide(dtype)), to_positions = Sink(positions, wide(dtype)),
+       vocabulary = table.size(0), count, rows, cols, time, first_position](const Tensor& dy) -> Grads {
         const auto add_up = [&](const Sink::Target& to, const int32_t* which, int64_t entries) {
           if (!to.tensor.defined()) return;
           kernels::embedding_grad.run(dy.device(), dy.stream(),
@@ -56,7 +56,7 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
                                        .dtype = dy.dtype()});
         };
         const Sink::Target dtable = to_table.open(), dpositions = to_positions.open();
-        add_up(dtable, ids->as<int32_t>(), vocabulary);
+        add_up(dtable, static_cast<const int32_t*>(ids->data()), vocabulary);
         add_up(dpositions, nullptr, count);
         return {dtable, dpositions};
       });

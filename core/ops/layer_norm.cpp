@@ -21,7 +21,8 @@ struct Statistics {
 Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight, const Tensor& bias,
                double eps, const Tensor& sum, const Tensor& y) {
   const int64_t cols = x.size(-1), rows = cols ? x.numel() / cols : 0;
-  Statistics s{empty({rows}, x.dtype()), empty({rows}, x.dtype())};
+  const DType statistics = wide(x.dtype());
+  Statistics s{empty({rows}, statistics, x.device()), empty({rows}, statistics, x.device())};
   const auto data = [](const Tensor& t) { return t.defined() ? t.data() : nullptr; };
   kernels::layer_norm.run(x.device(), x.stream(),
                           {.x = x.data(),
@@ -78,8 +79,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   Tensor y = empty_like(x);
   const Statistics s = run(x, {}, {}, weight, bias, eps, {}, y);
   return differentiable(y, {x, weight, bias},
-                        [b = Backward{Saved(x), Saved(weight), s, Sink(weight), Sink(bias)}](
-                            const Tensor& dy) -> Grads { return b(dy, {}); });
+                        [b = Backward{Saved(x), Saved(weight), s, Sink(weight, wide(x.dtype())),
+                                      Sink(bias, wide(x.dtype()))}](const Tensor& dy) -> Grads { return b(dy, {}); });
 }
 
 Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight,
@@ -90,13 +91,14 @@ Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, 
             ", what is added ", d.shape());
   Tensor sum = empty_like(x), y = empty_like(x);
   const Statistics s = run(x, d1, d2, weight, bias, eps, sum, y);
-  const auto out = differentiable({sum, y}, {x, d1, d2, weight, bias},
-                                  [b = Backward{Saved(sum), Saved(weight), s, Sink(weight), Sink(bias)},
-                                   two = d2.defined()](const std::vector<Tensor>& dys) -> Grads {
-                                    if (!dys[1].defined()) return {dys[0], dys[0], two ? dys[0] : Tensor(), {}, {}};
-                                    Grads g = b(dys[1], dys[0]);
-                                    return {g[0], g[0], two ? g[0] : Grad(), g[1], g[2]};
-                                  });
+  const auto out = differentiable(
+      {sum, y}, {x, d1, d2, weight, bias},
+      [b = Backward{Saved(sum), Saved(weight), s, Sink(weight, wide(x.dtype())), Sink(bias, wide(x.dtype()))},
+       two = d2.defined()](const std::vector<Tensor>& dys) -> Grads {
+        if (!dys[1].defined()) return {dys[0], dys[0], two ? dys[0] : Tensor(), {}, {}};
+        Grads g = b(dys[1], dys[0]);
+        return {g[0], g[0], two ? g[0] : Grad(), g[1], g[2]};
+      });
   return {out[0], out[1]};
 }
 

@@ -18,27 +18,58 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
 
   Shape shape = x.shape();
   shape[-1] = out;
-  Tensor y = empty(shape, x.dtype());
+  Tensor y = empty(shape, x.dtype(), x.device());
   kernels::gemm.run(x.device(), x.stream(),
-                    {.a = x.data(), .b = weight.data(), .c = y.data(), .m = rows, .n = out, .k = in,
-                     .lda = in, .ldb = weight.size(1), .ldc = out, .b_transposed = out_in,
-                     .bias = bias.defined() ? bias.data() : nullptr, .dtype = x.dtype(), .b_dtype = weight.dtype()});
+                    {.a = x.data(),
+                     .b = weight.data(),
+                     .c = y.data(),
+                     .m = rows,
+                     .n = out,
+                     .k = in,
+                     .lda = in,
+                     .ldb = weight.size(1),
+                     .ldc = out,
+                     .b_transposed = out_in,
+                     .bias = bias.defined() ? bias.data() : nullptr,
+                     .dtype = x.dtype(),
+                     .b_dtype = weight.dtype()});
 
   return differentiable(
       y, {x, weight, bias},
-      [x = Saved(x), weight = Saved(weight), to_x = Sink(x), to_weight = Sink(weight), to_bias = Sink(bias), rows, in,
-       out, out_in](const Tensor& dy) -> Grads {
+      [x = Saved(x), weight = Saved(weight), to_x = Sink(x), to_weight = Sink(weight, wide(x.dtype())),
+       to_bias = Sink(bias, wide(x.dtype())), rows, in, out, out_in](const Tensor& dy) -> Grads {
         require(dy.contiguous(), "linear: gradient of shape ", dy.shape(), " is not contiguous");
         const Sink::Target dx = to_x.open(), dweight = to_weight.open(), dbias = to_bias.open();
         if (to_x.wanted())  // dx = dy W
           kernels::gemm.run(dy.device(), dy.stream(),
-                            {.a = dy.data(), .b = weight->data(), .c = dx.data(), .m = rows, .n = in, .k = out,
-                             .lda = out, .ldb = weight->size(1), .ldc = in, .b_transposed = !out_in,
-                             .accumulate = dx.accumulate, .dtype = dy.dtype(), .b_dtype = dy.dtype()});
+                            {.a = dy.data(),
+                             .b = weight->data(),
+                             .c = dx.data(),
+                             .m = rows,
+                             .n = in,
+                             .k = out,
+                             .lda = out,
+                             .ldb = weight->size(1),
+                             .ldc = in,
+                             .b_transposed = !out_in,
+                             .accumulate = dx.accumulate,
+                             .dtype = dy.dtype(),
+                             .b_dtype = dy.dtype()});
         if (to_weight.wanted()) {  // dW = dy^T x, or its transpose
-          kernels::Gemm product{.a = dy.data(), .b = x->data(), .c = dweight.data(), .m = out, .n = in, .k = rows,
-                                .lda = out, .ldb = in, .ldc = in, .a_transposed = true,
-                                .accumulate = dweight.accumulate, .dtype = dy.dtype(), .b_dtype = dy.dtype()};
+          kernels::Gemm product{.a = dy.data(),
+                                .b = x->data(),
+                                .c = dweight.data(),
+                                .m = out,
+                                .n = in,
+                                .k = rows,
+                                .lda = out,
+                                .ldb = in,
+                                .ldc = in,
+                                .a_transposed = true,
+                                .accumulate = dweight.accumulate,
+                                .dtype = dy.dtype(),
+                                .b_dtype = dy.dtype(),
+                                .c_dtype = wide(dy.dtype())};
           if (!out_in) {
             std::swap(product.a, product.b);
             std::swap(product.m, product.n);
@@ -49,8 +80,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
         }
         if (to_bias.wanted())
           kernels::column_sum.run(dy.device(), dy.stream(),
-                                  {.x = dy.data(), .sum = dbias.data(), .accumulate = dbias.accumulate, .rows = rows,
-                                   .cols = out, .stride = out, .dtype = dy.dtype()});
+                                  {.x = dy.data(),
+                                   .sum = dbias.data(),
+                                   .accumulate = dbias.accumulate,
+                                   .rows = rows,
+                                   .cols = out,
+                                   .stride = out,
+                                   .dtype = dy.dtype()});
         return {dx, dweight, dbias};
       });
 }

@@ -2,7 +2,6 @@
 // gradient, and both products that need it are done at once: three products in all, none of them again in the backward
 // pass, and never more logits than one chunk's.
 #include <algorithm>
-#include <cstring>
 
 #include "core/ops.h"
 #include "kernels/elementwise.h"
@@ -38,7 +37,7 @@ struct Problem {
   template <class Body>
   void each_chunk(double* losses, bool gradient, const Body& body) const {
     const int64_t chunk = std::min(chunk_rows(vocab), rows);
-    Tensor logits = empty({chunk, vocab}, x.dtype());
+    Tensor logits = empty({chunk, vocab}, x.dtype(), x.device());
     for (int64_t i = 0; i < rows; i += chunk) {
       const int64_t n = std::min(chunk, rows - i);
       kernels::gemm.run(x.device(), x.stream(),
@@ -56,7 +55,7 @@ struct Problem {
                          .b_dtype = weight.dtype()});
       kernels::softmax_loss.run(x.device(), x.stream(),
                                 {.logits = logits.data(),
-                                 .labels = labels.as<int32_t>() + i,
+                                 .labels = static_cast<const int32_t*>(labels.data()) + i,
                                  .loss = losses + i,
                                  .gradient = gradient,
                                  .rows = n,
@@ -80,14 +79,14 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   const Problem problem(x, weight, labels);
   const int64_t rows = problem.rows, width = problem.width, vocab = problem.vocab;
   const bool gradient = recording({x, weight});
-  const Sink to_x(x), to_weight(weight);
-  Tensor losses = empty({rows}, DType::f64);
+  const Sink to_x(x), to_weight(weight, wide(x.dtype()));
+  Tensor losses = empty({rows}, DType::f64, x.device());
   const Tensor dx = gradient && to_x.wanted() ? empty_like(x) : Tensor();
   // Straight into the leaf's buffer, before the backward pass: it is known by then what the cotangent does to it.
   const Sink::Target dweight = gradient ? to_weight.open() : Sink::Target{};
   const bool zero = dweight.tensor.defined() && rows == 0 && !dweight.accumulate;
-  if (zero) std::memset(dweight.data(), 0, size_t(weight.numel()) * size_of(weight.dtype()));
-  problem.each_chunk(losses.as<double>(), gradient, [&](int64_t i, int64_t n, const Tensor& dlogits) {
+  if (zero) set_zero(dweight.tensor);
+  problem.each_chunk(static_cast<double*>(losses.data()), gradient, [&](int64_t i, int64_t n, const Tensor& dlogits) {
     if (dx.defined())
       kernels::gemm.run(x.device(), x.stream(),
                         {.a = dlogits.data(),
@@ -115,9 +114,11 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
                          .a_transposed = true,
                          .accumulate = i > 0 || dweight.accumulate,
                          .dtype = x.dtype(),
-                         .b_dtype = x.dtype()});
+                         .b_dtype = x.dtype(),
+                         .c_dtype = dweight.tensor.dtype()});
   });
   Tensor total = zeros({}, DType::f64);
+  losses = to_device(losses, Device::cpu);
   for (int64_t i = 0; i < rows; ++i) *total.as<double>() += losses.as<double>()[i];
 
   return differentiable(total, {x, weight}, [dx, dweight](const Tensor& dy) -> Grads {
@@ -133,9 +134,9 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
 
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels) {
   const Problem problem(x, weight, labels);
-  Tensor losses = empty({problem.rows}, DType::f64);
-  problem.each_chunk(losses.as<double>(), false, [](int64_t, int64_t, const Tensor&) {});
-  return losses;
+  const Tensor losses = empty({problem.rows}, DType::f64, x.device());
+  problem.each_chunk(static_cast<double*>(losses.data()), false, [](int64_t, int64_t, const Tensor&) {});
+  return to_device(losses, Device::cpu);
 }
 
 }  // namespace hinoki

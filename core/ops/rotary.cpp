@@ -1,14 +1,12 @@
 // Rotary positions, turned in place: forward on the projection's output, backward on its gradient.
 #include "kernels/rotary.h"
 
-#include <cstring>
-
 #include "core/ops.h"
 #include "core/reuse.h"
 
 namespace hinoki {
 
-RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype) {
+RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double scaling, DType dtype, Device device) {
   RotaryTable table{empty({positions, dims / 2}, dtype), empty({positions, dims / 2}, dtype), dims};
   kernels::rotary_table.run(Device::cpu, {},
                             {.cos = table.cos.data(),
@@ -18,7 +16,7 @@ RotaryTable rotary_table(int64_t positions, int64_t dims, double base, double sc
                              .base = base,
                              .scaling = scaling,
                              .dtype = dtype});
-  return table;
+  return {to_device(table.cos, device), to_device(table.sin, device), dims};
 }
 
 Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout layout, int64_t first_position,
@@ -29,6 +27,7 @@ Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout lay
   require(table.dims <= dim, "rotary: ", table.dims, " dimensions of a head of ", dim);
   require(!positions.defined() || positions.numel() == rows, "rotary: positions ", positions.shape(), " for qkv ",
           qkv.shape());
+  require(table.cos.dtype() == wide(qkv.dtype()), "rotary: a table of ", table.cos.dtype(), " for qkv ", qkv.dtype());
   require(positions.defined() || first_position + time <= table.cos.size(0) || rows == 0, "rotary: position ",
           first_position + time - 1, " is past the table's ", table.cos.size(0));
   if (table.dims == 0) return qkv;
@@ -46,7 +45,7 @@ Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout lay
                          .cos = table.cos.data(),
                          .sin = table.sin.data(),
                          .table_rows = table.cos.size(0),
-                         .positions = positions.defined() ? positions.as<int32_t>() : nullptr,
+                         .positions = positions.defined() ? static_cast<const int32_t*>(positions.data()) : nullptr,
                          .time = time,
                          .offset = first_position,
                          .inverse = inverse,
@@ -56,7 +55,7 @@ Tensor rotary(Tensor qkv, const RotaryTable& table, int64_t heads, QkvLayout lay
   turn(qkv, false);
   return differentiable(qkv.detach(), {qkv}, [turn](const Tensor& dy) -> Grads {
     const Tensor dx = reuse(dy);
-    if (dx.data() != dy.data()) std::memcpy(dx.data(), dy.data(), size_t(dy.numel()) * size_of(dy.dtype()));
+    if (dx.data() != dy.data()) copy_elements(dy, dx);
     turn(dx, true);
     return {dx};
   });

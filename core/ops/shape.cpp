@@ -30,7 +30,7 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   return differentiable(x.narrow(axis, begin, end - begin), {x},
                         [shape = x.shape(), axis, begin, end](const Tensor& dy) -> Grads {
-                          Tensor dx = zeros(shape, dy.dtype());
+                          Tensor dx = zeros(shape, dy.dtype(), dy.device());
                           copy(dy, dx.narrow(axis, begin, end - begin));
                           return {dx};
                         });

@@ -21,7 +21,7 @@ struct Case {
   double scale = 0;
 };
 
-AttentionOptions options(const Case& c) {
+AttentionOptions options(const Case& c, Device device = Device::cpu) {
   AttentionOptions o{.heads = c.heads,
                      .layout = c.layout,
                      .scale = c.scale,
@@ -31,6 +31,7 @@ AttentionOptions options(const Case& c) {
   if (c.document) {
     o.segments = zeros({c.batch, c.time}, DType::i32);
     for (int64_t i = 0; i < c.batch * c.time; ++i) o.segments.as<int32_t>()[i] = int32_t(i % c.time / c.document);
+    o.segments = to_device(o.segments, device);
   }
   return o;
 }
@@ -78,7 +79,7 @@ class AttentionCases : public testing::TestWithParam<Case> {};
 TEST_P(AttentionCases, IsItsFormulasAndTheirDerivatives) {
   const Case c = GetParam();
   test::check_op({.inputs = {projection(c)},
-                  .run = [c](const Inputs& in) { return Inputs{attention(in[0], options(c))}; },
+                  .run = [c](const Inputs& in) { return Inputs{attention(in[0], options(c, in[0].device()))}; },
                   .reference = [c](const Inputs& in) { return reference(c, in[0]); }},
                  std::max(c.time, c.dim));
 }

@@ -47,14 +47,16 @@ TEST(RotaryOp, TurnsQueriesAndKeys) {
       {.batch = 2, .time = 3, .heads = 2, .dim = 8, .dims = 8, .positions = test::integers({2, 3}, 0, 40, 5)},
   };
   for (const Turn& t : cases)
-    test::check_op({.inputs = {uniform({t.batch, t.time, 3 * t.heads * t.dim}, -1, 1, 1)},
-                    .run =
-                        [t](const Inputs& in) {
-                          const RotaryTable table = rotary_table(40, t.dims, t.base, t.scaling, in[0].dtype());
-                          return Inputs{rotary(in[0], table, t.heads, t.layout, t.first, t.positions)};
-                        },
-                    .reference = [t](const Inputs& in) { return Inputs{reference(t, in[0])}; }},
-                   40);
+    test::check_op(
+        {.inputs = {uniform({t.batch, t.time, 3 * t.heads * t.dim}, -1, 1, 1)},
+         .run =
+             [t](const Inputs& in) {
+               const RotaryTable table =
+                   rotary_table(40, t.dims, t.base, t.scaling, wide(in[0].dtype()), in[0].device());
+               return Inputs{rotary(in[0], table, t.heads, t.layout, t.first, to_device(t.positions, in[0].device()))};
+             },
+         .reference = [t](const Inputs& in) { return Inputs{reference(t, in[0])}; }},
+        40);
 }
 
 TEST(RotaryOp, UsesUpItsInputAndLeavesCotangentsAlone) {

@@ -22,15 +22,16 @@ class Guarded {
   std::vector<T> values() { return std::vector<T>(begin(), end()); }
 
   testing::AssertionResult intact() const {
-    for (int64_t i = 0; i < kGuard; ++i)
-      if (all_[i] != T(kCanary) || all_[kGuard + size_ + i] != T(kCanary))
-        return testing::AssertionFailure()
-               << "written outside the buffer, " << (all_[i] != T(kCanary) ? "before" : "after");
-    return testing::AssertionSuccess();
+    const std::vector<T> band(kGuard, T(kCanary));
+    const auto same = [&](const T* at) { return std::memcmp(at, band.data(), kGuard * sizeof(T)) == 0; };
+    if (same(all_.data()) && same(all_.data() + kGuard + size_)) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << "written outside the buffer, " << (same(all_.data()) ? "after" : "before");
   }
 
- private:
+  std::vector<T>& with_bands() { return all_; }
   static constexpr int64_t kGuard = 64;
+
+ private:
   static constexpr int kCanary = 12345;
   int64_t size_;
   std::vector<T> all_;

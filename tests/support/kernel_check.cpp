@@ -31,6 +31,13 @@ void expect_near(const Values& got, const Values& expected, const Values& tolera
   }
 }
 
+Device place = Device::cpu;
+
+struct OnCuda {
+  OnCuda() { place = Device::cuda; }
+  ~OnCuda() { place = Device::cpu; }
+};
+
 struct RestoreTarget {
   Target before = active_target();
   ~RestoreTarget() { set_target(before); }
@@ -43,6 +50,13 @@ Values uniform(int64_t count, double low, double high, uint64_t seed) {
   for (int64_t i = 0; i < count; ++i) v[i] = float(low + (high - low) * double(philox({.seed = seed}, i)[0]) * 0x1p-32);
   return v;
 }
+
+Values rounded_to_bf16(Values v) {
+  for (double& x : v) x = to_float(to_bf16(float(x)));
+  return v;
+}
+
+Device here() { return place; }
 
 Values operator+(const Values& a, const Values& b) {
   Values both = a;
@@ -80,6 +94,20 @@ void expect_kernel(const std::function<Values()>& run, const Values& expected, c
 
 void expect_kernel(const std::function<Values()>& run, const Values& expected, double tolerance) {
   expect_kernel(run, expected, Values(expected.size(), tolerance));
+}
+
+void expect_on_cuda(const std::function<Values()>& run, const Values& expected, const Values& tolerance) {
+  if (!has_device(Device::cuda)) return;
+  const OnCuda there;
+  const Values once = run();
+  SCOPED_TRACE("on CUDA");
+  expect_near(once, expected, tolerance);
+  for (int again = 0; again < 2; ++again)
+    EXPECT_EQ(first_difference(once, run()), -1) << "another run gives other bits";
+}
+
+void expect_on_cuda(const std::function<Values()>& run, const Values& expected, double tolerance) {
+  expect_on_cuda(run, expected, Values(expected.size(), tolerance));
 }
 
 void expect_derivative(const std::function<double(const Values&)>& f, const Values& x, const Values& gradient,

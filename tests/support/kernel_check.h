@@ -1,12 +1,16 @@
 // What every kernel test asks: outputs near a reference written in double, untouched memory around every output, and
-// the same bits again, on any number of threads and on AVX2 as on AVX-512.
+// the same bits again, on any number of threads, on AVX2 as on AVX-512, and in any order of a GPU's threads.
 #pragma once
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <type_traits>
 #include <vector>
 
-#include "core/base/dtype.h"
+#include "core/base/device.h"
+#include "core/base/half.h"
+#include "core/storage.h"
 #include "tests/support/guarded.h"
 
 namespace hinoki::test {
@@ -17,26 +21,65 @@ using Values = std::vector<double>;
 // from the same numbers.
 Values uniform(int64_t count, double low, double high, uint64_t seed);
 
-// An array of a kernel, between guard bands. Reading it back expects the bands to be intact.
+// The same rounded to bf16, for tests whose arrays are kept in it.
+Values rounded_to_bf16(Values v);
+
+// The device that the kernel under test runs on: the CPU, but for what `expect_on_cuda` runs.
+Device here();
+
+// An array of a kernel, on the device of here(), between guard bands. Reading it back expects the bands to be intact.
 template <class T>
 class Operand {
  public:
   explicit Operand(int64_t count, T start = T(77)) : count_(count), all_(count, start) {}
   template <class U>
   explicit Operand(const std::vector<U>& values) : Operand(int64_t(values.size())) {
-    std::copy(values.begin(), values.end(), all_.begin());
+    std::transform(values.begin(), values.end(), all_.begin(), [](const U& v) { return from<U>(v); });
   }
 
-  T* data() { return all_.data(); }
+  T* data() {
+    if (here() == Device::cpu) return all_.data();
+    if (!on_device_) move(true);
+    return reinterpret_cast<T*>(static_cast<char*>(on_device_->data()) + skipped_bytes());
+  }
   int64_t size() const { return count_; }
   Values values() {
+    if (on_device_) move(false);
     EXPECT_TRUE(all_.intact());
-    return Values(all_.begin(), all_.end());
+    Values v(count_);
+    for (int64_t i = 0; i < count_; ++i)
+      if constexpr (std::is_same_v<T, bf16>)
+        v[i] = to_float(all_.begin()[i]);
+      else
+        v[i] = double(all_.begin()[i]);
+    return v;
   }
 
  private:
+  template <class U>
+  static T from(const U& v) {
+    if constexpr (std::is_same_v<T, bf16> && !std::is_same_v<U, bf16>)
+      return to_bf16(float(v));
+    else
+      return T(v);
+  }
+  // An emulator checks bounds itself, to the byte: it gets no bands.
+  bool with_bands() const { return !cuda_device->every_block_its_own; }
+  size_t skipped_bytes() const { return with_bands() ? Guarded<T>::kGuard * sizeof(T) : 0; }
+
+  void move(bool there) {
+    const size_t bytes = size_t(count_) * sizeof(T) + 2 * skipped_bytes();
+    char* host = reinterpret_cast<char*>(with_bands() ? all_.with_bands().data() : all_.data());
+    if (there) on_device_ = Storage::allocate(bytes, Device::cuda, sizeof(T));
+    if (there)
+      copy_bytes(on_device_->data(), Device::cuda, host, Device::cpu, bytes);
+    else
+      copy_bytes(host, Device::cpu, on_device_->data(), Device::cuda, bytes);
+  }
+
   int64_t count_;
   Guarded<T> all_;
+  std::shared_ptr<Storage> on_device_;
 };
 
 Values operator+(const Values& a, const Values& b);  // one after the other
@@ -48,6 +91,18 @@ void expect_kernel(const std::function<Values()>& run, const Values& expected, c
 // The same tolerance for all outputs.
 void expect_kernel(const std::function<Values()>& run, const Values& expected, double tolerance);
 
+// Runs `run` repeatedly on the CUDA device or its emulator (there in other orders of threads and blocks each time),
+// where the build has one: within tolerance of expected, and the same bits each time.
+void expect_on_cuda(const std::function<Values()>& run, const Values& expected, const Values& tolerance);
+void expect_on_cuda(const std::function<Values()>& run, const Values& expected, double tolerance);
+
+// Both, for kernels of f32.
+template <class Tolerance>
+void expect_everywhere(const std::function<Values()>& run, const Values& expected, const Tolerance& tolerance) {
+  expect_kernel(run, expected, tolerance);
+  expect_on_cuda(run, expected, tolerance);
+}
+
 // Is `gradient` the derivative of the scalar function `f` at x? By central differences in double, one value at a time.
 // `f` contracts its outputs with a random cotangent. The tolerance leaves room for the truncation of the difference,
 // h^2 f''' / 6 with h = 1e-5, up to third derivatives of a few thousand, and for its rounding, 1e-16 |f| / h.
@@ -58,7 +113,10 @@ double dot(const Values& a, const Values& b);
 
 template <class T>
 constexpr double epsilon() {
-  return std::numeric_limits<T>::epsilon();
+  if constexpr (std::is_same_v<T, bf16>)
+    return 0x1p-7;
+  else
+    return std::numeric_limits<T>::epsilon();
 }
 
 }  // namespace hinoki::test

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/base/device.h"
+#include "core/base/half.h"
 #include "core/base/isa.h"
 #include "core/base/parallel.h"
 #include "core/base/philox.h"
@@ -13,16 +15,16 @@
 namespace hinoki::test {
 namespace {
 
-bool is_float(const Tensor& x) { return x.dtype() == DType::f32 || x.dtype() == DType::f64; }
+bool is_float(const Tensor& x) { return x.dtype() != DType::i32; }
 
-Inputs copies(const Inputs& inputs, DType dtype) {
+Inputs copies(const Inputs& inputs, DType dtype, Device device = Device::cpu) {
   Inputs fresh;
-  for (const Tensor& x : inputs) fresh.push_back(x.defined() ? to(x, dtype) : x);
+  for (const Tensor& x : inputs) fresh.push_back(x.defined() ? to_device(to(x, dtype), device) : x);
   return fresh;
 }
 
-Inputs leaves(const Inputs& inputs, DType dtype) {
-  Inputs made = copies(inputs, dtype);
+Inputs leaves(const Inputs& inputs, DType dtype, Device device) {
+  Inputs made = copies(inputs, dtype, device);
   for (Tensor& x : made)
     if (x.defined() && is_float(x)) x = make_leaf(x);
   return made;
@@ -30,21 +32,22 @@ Inputs leaves(const Inputs& inputs, DType dtype) {
 
 std::vector<Tensor> cotangents(const std::vector<Tensor>& ys) {
   std::vector<Tensor> v;
-  for (size_t i = 0; i < ys.size(); ++i) v.push_back(uniform(ys[i].shape(), -1, 1, 77 + i, ys[i].dtype()));
+  for (size_t i = 0; i < ys.size(); ++i)
+    v.push_back(to_device(to(coarse(uniform(ys[i].shape(), -1, 1, 77 + i)), ys[i].dtype()), ys[i].device()));
   return v;
 }
 
 struct Result {
-  std::vector<Tensor> ys, grads;
+  std::vector<Tensor> ys, grads;  // on the CPU
 };
 
-Result run(const OpCase& op, DType dtype) {
-  const Inputs inputs = leaves(op.inputs, dtype);
+Result run(const OpCase& op, DType dtype, Device device = Device::cpu) {
+  const Inputs inputs = leaves(op.inputs, dtype, device);
   Result r{op.run(inputs), {}};
   if (std::any_of(r.ys.begin(), r.ys.end(), [](const Tensor& y) { return y.needs_grad(); }))
     backward(r.ys, cotangents(r.ys));
-  for (Tensor& y : r.ys) y = y.detach();
-  for (const Tensor& x : inputs) r.grads.push_back(x.defined() ? x.grad() : Tensor());
+  for (Tensor& y : r.ys) y = to_device(y.detach(), Device::cpu);
+  for (const Tensor& x : inputs) r.grads.push_back(x.defined() ? to_device(x.grad(), Device::cpu) : Tensor());
   return r;
 }
 
@@ -96,6 +99,27 @@ void check_values(const OpCase& op, int64_t length, const std::string& where) {
   }
 }
 
+// On the CUDA device in both its precisions, against f64 on the CPU from the same inputs, which bf16 holds exactly.
+// What an op stores in bf16 on the way adds a rounding error of 2^-9 each.
+void check_on_cuda(OpCase op, int64_t length) {
+  for (Tensor& x : op.inputs)
+    if (x.defined()) x = coarse(x);
+  const Result exact = run(op, DType::f64);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    SCOPED_TRACE(say(dtype, " on CUDA"));
+    const Result there = run(op, dtype, Device::cuda);
+    const double eps = dtype == DType::f32 ? std::numeric_limits<float>::epsilon() : 0x1p-9;
+    const int64_t terms = dtype == DType::f32 ? length : 0;  // sums are f32 in either
+    for (size_t i = 0; i < exact.ys.size(); ++i) expect_close(there.ys[i], exact.ys[i], eps, terms, "forward");
+    for (size_t i = 0; i < exact.grads.size(); ++i) {
+      ASSERT_EQ(there.grads[i].defined(), exact.grads[i].defined());
+      if (exact.grads[i].defined())
+        expect_close(there.grads[i], exact.grads[i], 4 * eps, terms, say("gradient of input ", i));
+    }
+    expect_same(there, run(op, dtype, Device::cuda), "second run");
+  }
+}
+
 }  // namespace
 
 double worst_gradient_error(const OpCase& op, int probes) {
@@ -138,6 +162,7 @@ void check_op(const OpCase& op, int64_t length) {
       expect_same(once, run(op, dtype), say(threads, " threads"));
     }
   }
+  if (has_device(Device::cuda)) check_on_cuda(op, length);
   EXPECT_EQ(broken_guard_bands(), broken) << "a kernel wrote outside its output";
   set_guard_bands(false);
 }
@@ -159,17 +184,27 @@ Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed) {
 Tensor to(const Tensor& x, DType dtype) {
   Tensor y = empty(x.shape(), is_float(x) ? dtype : x.dtype());
   if (x.dtype() == y.dtype()) {
-    std::memcpy(y.data(), x.data(), size_t(x.numel()) * size_of(x.dtype()));
+    copy_elements(x, y);
   } else {
     const auto v = values(x);
-    visit_float(dtype, [&]<class T>() { std::copy(v.begin(), v.end(), y.as<T>()); });
+    if (dtype == DType::bf16)
+      std::transform(v.begin(), v.end(), y.as<bf16>(), [](double e) { return to_bf16(float(e)); });
+    else
+      visit_float(dtype, [&]<class T>() { std::copy(v.begin(), v.end(), y.as<T>()); });
   }
   return y;
 }
 
+Tensor coarse(const Tensor& x) { return is_float(x) ? to(to(x, DType::bf16), x.dtype()) : x; }
+
 std::vector<double> values(const Tensor& x) {
   require(x.contiguous(), "values: not contiguous");
   if (x.dtype() == DType::i32) return {x.as<int32_t>(), x.as<int32_t>() + x.numel()};
+  if (x.dtype() == DType::bf16) {
+    std::vector<double> wide;
+    for (int64_t i = 0; i < x.numel(); ++i) wide.push_back(to_float(x.as<bf16>()[i]));
+    return wide;
+  }
   return visit_float(x.dtype(), [&]<class T>() { return std::vector<double>(x.as<T>(), x.as<T>() + x.numel()); });
 }
 

@@ -23,7 +23,8 @@ double worst_gradient_error(const OpCase& op, int probes = 40);
 
 // Everything at once, as EXPECTs: forward (f64 and f32) against the reference; gradients against finite differences in
 // f64, f32 gradients against f64 ones; two runs bitwise equal; 1, 2 and 3 threads bitwise equal; guard bands intact;
-// every instruction set of this CPU against the reference.
+// every instruction set of this CPU against the reference. Where the build has a CUDA device (or its emulator): there
+// too, in f32 and bf16, outputs and gradients against f64 on the CPU and two runs bitwise equal.
 // `length` is the longest sum behind one output element: tolerances are computed from it and epsilon.
 void check_op(const OpCase& op, int64_t length);
 
@@ -31,6 +32,8 @@ void check_op(const OpCase& op, int64_t length);
 Tensor uniform(const Shape& shape, double low, double high, uint64_t seed, DType dtype = DType::f64);
 Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed);  // i32 in [low, high)
 Tensor to(const Tensor& x, DType dtype);  // floats converted, integers as they are
+
+Tensor coarse(const Tensor& x);  // floats rounded to what bf16 holds, in their own dtype; a contiguous copy
 
 std::vector<double> values(const Tensor& x);
 bool same_bits(const Tensor& a, const Tensor& b);

@@ -1,0 +1,42 @@
+// What a device with memory of its own offers to those who keep tensors there. The CUDA backend fills the table when it
+// is loaded and finds a GPU; in an emulated build the emulator does. Without a table there is no such device.
+#pragma once
+#include <cstddef>
+
+#include "core/base/dtype.h"
+#include "core/base/stream.h"
+
+namespace hinoki {
+
+struct DeviceTable {
+  const char* name;          // of the hardware
+  bool every_block_its_own;  // blocks must not be reused or cut up (the emulator checks bounds and first writes by
+                             // block)
+
+  // `element` is the size of what the block will hold, for checkers. Null: out of memory.
+  void* (*allocate)(size_t bytes, size_t element);
+  void (*release)(void*);
+  size_t (*free_memory)();
+  size_t (*total_memory)();
+
+  // In the order of the stream. What copy_in reads may be changed when it returns; copy_out returns when the bytes are
+  // there, and reports what failed on the device before.
+  void (*copy_in)(void* to, const void* host, size_t bytes, Stream);
+  void (*copy_out)(void* host, const void* from, size_t bytes, Stream);
+  void (*copy)(void* to, const void* from, size_t bytes, Stream);
+  void (*fill)(void* to, unsigned char value, size_t bytes, Stream);
+  void (*synchronize)(Stream);
+};
+
+inline const DeviceTable* cuda_device = nullptr;
+
+inline const DeviceTable& device_table(Device d) {
+  require(d == Device::cuda, "device ", d, " has no table: its memory is the program's own");
+  require(cuda_device != nullptr,
+          "there is no CUDA device: this needs a machine with a GPU and a build with CUDA (cmake --preset cuda), or "
+          "device = \"cpu\"");
+  return *cuda_device;
+}
+inline bool has_device(Device d) { return d == Device::cpu || cuda_device != nullptr; }
+
+}  // namespace hinoki
