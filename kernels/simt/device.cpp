@@ -1,0 +1,56 @@
+// Fills the device table (core/base/device.h) with the emulator.
+#include "core/base/device.h"
+
+#include <cstring>
+
+#include "kernels/simt/device_memory.h"
+
+namespace hinoki::simt {
+namespace {
+
+void copy_in(void* to, const void* host, size_t bytes, Stream) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  device_writes(to, bytes, "copy to the device");
+  std::memcpy(to, host, bytes);
+}
+
+void copy_out(void* host, const void* from, size_t bytes, Stream) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  device_reads(from, 0, "copy from the device");
+  std::memcpy(host, from, bytes);
+}
+
+void copy(void* to, const void* from, size_t bytes, Stream) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  device_writes(to, bytes, "copy on the device");
+  std::memcpy(to, from, bytes);
+}
+
+void fill(void* to, unsigned char value, size_t bytes, Stream) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  device_writes(to, bytes, "fill on the device");
+  std::memset(to, value, bytes);
+}
+
+constexpr DeviceTable kTable{
+    .name = "emulated GPU",
+    .every_block_its_own = true,
+    .allocate = allocate_device,
+    .release = release_device,
+    .free_memory = [] { return device_limit() - device_used(); },
+    .total_memory = device_limit,
+    .copy_in = copy_in,
+    .copy_out = copy_out,
+    .copy = copy,
+    .fill = fill,
+    .synchronize = [](Stream) {},
+};
+
+const bool ready = (cuda_device = &kTable, true);
+
+}  // namespace
+}  // namespace hinoki::simt

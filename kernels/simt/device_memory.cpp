@@ -1,0 +1,191 @@
+#include "kernels/simt/device_memory.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "kernels/simt/engine.h"
+
+namespace hinoki::simt {
+namespace {
+
+constexpr size_t kPage = 4096, kPages = size_t{1} << 24, kGap = 512;  // 64 GiB of addresses
+
+struct Block : Region {
+  size_t first_page = 0, pages = 0;
+  ~Block() { std::free(cells); }
+};
+
+template <class T>
+T* reserve(size_t count, int protection) {
+  void* p = mmap(nullptr, count * sizeof(T), protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  require(p != MAP_FAILED, "emulator: no address space for ", count * sizeof(T), " bytes of device memory");
+  return static_cast<T*>(p);
+}
+
+struct Memory {
+  char* base = reserve<char>(kPages * kPage, PROT_NONE);
+  Block** owner = reserve<Block*>(kPages, PROT_READ | PROT_WRITE);  // of each page
+  size_t high_water = 0;                                            // pages ever used
+  std::multimap<size_t, size_t> free_runs;                          // number of pages -> first page
+  size_t used = 0, limit = size_t{16} << 30;
+  std::recursive_mutex mutex;
+  int depth = 0;  // of DeviceAccess
+
+  Memory();
+  void protect(int protection) {
+    if (high_water > 0) mprotect(base, high_water * kPage, protection);
+  }
+};
+
+Memory& memory() {
+  static Memory* m = new Memory;  // outlives every static tensor
+  return *m;
+}
+
+// Host code that touches device memory would crash on a GPU machine; here it is told why.
+void explain_fault(int signal, siginfo_t* info, void*) {
+  const void* p = info->si_addr;
+  char text[300] = "";
+  int length = 0;
+  if (engine != nullptr && engine->stacks.overflown(p)) {
+    length = std::snprintf(text, sizeof text, "emulator: a kernel's thread has overflown its stack of 128 KiB\n");
+  } else if (in_device_memory(p)) {
+    const Region* r = find_device(p);
+    length =
+        std::snprintf(text, sizeof text,
+                      "emulator: host code touched device memory at %p (byte %td of a block of %zu bytes); copy it "
+                      "with the functions of core/base/device.h\n",
+                      p, r != nullptr ? static_cast<const char*>(p) - r->base : 0, r != nullptr ? r->bytes : 0);
+  }
+  if (length > 0 && write(STDERR_FILENO, text, size_t(length)) < 0) return;
+  ::signal(signal, SIG_DFL);  // the access is tried again and ends the program
+}
+
+Memory::Memory() {
+  struct sigaction action = {};
+  action.sa_sigaction = explain_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &action, nullptr);
+}
+
+// The block that holds all of [p, p + bytes).
+Block& holder(const void* p, size_t bytes, const char* who) {
+  auto* block = static_cast<Block*>(const_cast<Region*>(find_device(p)));
+  require(block != nullptr, who, ": ", p, " is not device memory, or no longer");
+  const auto offset = static_cast<const char*>(p) - block->base;
+  require(offset >= 0 && size_t(offset) <= block->bytes && bytes <= block->bytes - size_t(offset), who, ": ", bytes,
+          " bytes at byte ", offset, " of a block of ", block->bytes, " bytes of device memory");
+  return *block;
+}
+
+size_t take_pages(Memory& m, size_t pages) {
+  if (const auto found = m.free_runs.find(pages); found != m.free_runs.end()) {
+    const size_t first = found->second;
+    m.free_runs.erase(found);
+    return first;
+  }
+  if (pages > kPages - m.high_water) return kPages;
+  m.high_water += pages;
+  return m.high_water - pages;
+}
+
+}  // namespace
+
+DeviceAccess::DeviceAccess() {
+  Memory& m = memory();
+  m.mutex.lock();
+  if (m.depth++ == 0) m.protect(PROT_READ | PROT_WRITE);
+}
+
+DeviceAccess::~DeviceAccess() {
+  Memory& m = memory();
+  if (--m.depth == 0) m.protect(PROT_NONE);
+  m.mutex.unlock();
+}
+
+void* allocate_device(size_t bytes, size_t element) {
+  require(std::has_single_bit(element) && element <= 16, "emulator: elements of ", element, " bytes");
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  if (bytes > m.limit - m.used) return nullptr;
+  const size_t pages = (kGap + bytes + kGap + kPage - 1) / kPage;
+  const size_t first = take_pages(m, pages);
+  if (first == kPages) return nullptr;
+  auto block = std::make_unique<Block>();
+  char* start = m.base + first * kPage;
+  block->base = start + kGap;
+  block->bytes = bytes;
+  block->shift = unsigned(std::countr_zero(element));
+  block->birth = next_interval();
+  block->first_page = first;
+  block->pages = pages;
+  block->cells = static_cast<Cell*>(std::calloc((bytes >> block->shift) + 1, sizeof(Cell)));
+  require(block->cells != nullptr, "emulator: no memory for the history of ", bytes, " bytes");
+  mprotect(start, pages * kPage, PROT_READ | PROT_WRITE);
+  std::memset(start, 0xff, pages * kPage);  // NaN in every float format
+  if (m.depth == 0) mprotect(start, pages * kPage, PROT_NONE);
+  m.used += bytes;
+  std::fill_n(m.owner + first, pages, block.get());
+  return block.release()->base;
+}
+
+void release_device(void* p) {
+  if (p == nullptr) return;
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const std::unique_ptr<Block> block(&holder(p, 0, "release"));
+  require(block->base == p, "release: ", p, " is inside a block of device memory");
+  std::fill_n(m.owner + block->first_page, block->pages, nullptr);
+  if (block->pages >= 256) madvise(m.base + block->first_page * kPage, block->pages * kPage, MADV_DONTNEED);
+  m.free_runs.emplace(block->pages, block->first_page);
+  m.used -= block->bytes;
+}
+
+void device_reads(const void* p, size_t bytes, const char* who) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  const Block& block = holder(p, bytes, who);
+  if (block.filled) return;
+  const size_t offset = size_t(static_cast<const char*>(p) - block.base);
+  for (size_t i = offset >> block.shift; i <= (offset + bytes - 1) >> block.shift; ++i)
+    require(block.cells[i].write.interval >= block.birth, who, ": reads element ", i, " of a block of ", block.bytes,
+            " bytes of device memory, which nobody has written");
+}
+
+void device_writes(void* p, size_t bytes, const char* who) {
+  if (bytes == 0) return;
+  const DeviceAccess access;
+  Block& block = holder(p, bytes, who);
+  if (block.filled) return;  // and no launch is under way: nothing to order
+  block.filled = bytes == block.bytes;
+  if (block.filled) return;
+  const size_t offset = size_t(static_cast<const char*>(p) - block.base);
+  const uint64_t now = next_interval();
+  for (size_t i = offset >> block.shift; i <= (offset + bytes - 1) >> block.shift; ++i) {
+    block.cells[i] = {};
+    block.cells[i].write.interval = now;
+  }
+}
+
+size_t device_used() { return memory().used; }
+size_t device_limit() { return memory().limit; }
+void set_device_limit(size_t bytes) { memory().limit = std::max(bytes, memory().used); }
+
+bool in_device_memory(const void* p) { return size_t(static_cast<const char*>(p) - memory().base) < kPages * kPage; }
+
+const Region* find_device(const void* p) {
+  Memory& m = memory();
+  const size_t offset = size_t(static_cast<const char*>(p) - m.base);
+  return offset < kPages * kPage ? m.owner[offset / kPage] : nullptr;
+}
+
+}  // namespace hinoki::simt

@@ -1,0 +1,34 @@
+// The emulated GPU's memory: one reserved range of addresses that host code cannot touch, cut into blocks with gaps.
+// Fresh memory is filled with NaN. Library twins (kernels/simt/*) announce here what they read and write.
+#pragma once
+#include <cstddef>
+
+#include "kernels/simt/history.h"
+
+namespace hinoki::simt {
+
+// Device memory may be touched by this thread, and by no other, while one lives. They nest.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+};
+
+// 256-byte aligned; null if the device is full. `element` is the size of what it will hold: a power of two.
+void* allocate_device(size_t bytes, size_t element);
+void release_device(void* p);
+
+// Requires that all of it lies in one block and that the host, a kernel or a library has written what is read.
+void device_reads(const void* p, size_t bytes, const char* who);
+void device_writes(void* p, size_t bytes, const char* who);
+
+size_t device_used();
+size_t device_limit();
+void set_device_limit(size_t bytes);  // for tests of what happens when memory is short
+
+bool in_device_memory(const void* p);
+// The block in whose pages p lies, perhaps outside its bounds; null: none.
+const Region* find_device(const void* p);
+
+}  // namespace hinoki::simt

@@ -1,0 +1,43 @@
+// Twins of the functions of kernels/cuda/native.h: shared memory, matrix fragments, background copies, the last block.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/simt/meeting.h"
+
+#define SHARED(name, ...)                                                                                         \
+  auto& name = *[] {                                                                                              \
+    static const char key = 0;                                                                                    \
+    using Shared = ::hinoki::simt::Type<__VA_ARGS__>;                                                             \
+    return static_cast<Shared*>(                                                                                  \
+        ::hinoki::simt::shared_variable(&key, #name, sizeof(Shared), sizeof(std::remove_all_extents_t<Shared>))); \
+  }()
+#define DYNAMIC_SHARED(name, ...)                               \
+  auto* name = static_cast<::hinoki::simt::Type<__VA_ARGS__>*>( \
+      ::hinoki::simt::shared_variable(nullptr, #name, 0, sizeof(::hinoki::simt::Type<__VA_ARGS__>)))
+
+namespace hinoki::simt {
+
+// The block's variable `key`, made at the first call and filled with NaN; a null key is the dynamic part.
+void* shared_variable(const void* key, const char* name, size_t bytes, size_t element);
+
+void ldmatrix_x4(uint32_t (&r)[4], const void* row, Site site = Site::current());
+void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, Site site = Site::current());
+void ldmatrix_x2(uint32_t (&r)[2], const void* row, Site site = Site::current());
+void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, Site site = Site::current());
+void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, Site site = Site::current());
+void mma_m16n8k8(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, Site site = Site::current());
+
+// The destination turns to NaN when a copy is issued and gets its data at the wait that must cover it, the latest
+// moment the hardware is allowed: a missing wait or barrier shows.
+void cp_async16(void* to, const void* from, bool valid = true);
+void cp_async_commit();
+void cp_async_wait_pending(int pending);
+template <int Pending>
+void cp_async_wait() {
+  cp_async_wait_pending(Pending);
+}
+
+bool last_block(unsigned* counter, Site site = Site::current());
+
+}  // namespace hinoki::simt
