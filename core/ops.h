@@ -8,6 +8,9 @@
 
 namespace hinoki {
 
+// What activations are computed in from weights like these: on the CPU 16-bit weights are widened to f32.
+DType activation_dtype(const Tensor& weights);
+
 // Views where possible.
 Tensor reshape(const Tensor& x, const Shape& shape);                  // of a contiguous tensor
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end);  // a view
@@ -72,6 +75,8 @@ struct KeyValueCache {
   Tensor keys, values;
   int64_t length = 0;
 };
+// An empty one for activations computed from weights like these. Shape: [batch, capacity, heads, dim].
+KeyValueCache make_cache(const Shape& shape, const Tensor& weights);
 // Appends the keys and values of qkv [batch, time, 3 * heads * dim] to the cache and attends from its queries to all of
 // it. The bits of a row are those of `attention` over the whole sequence. No gradient.
 Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const AttentionOptions& options);

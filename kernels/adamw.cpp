@@ -2,6 +2,7 @@
 // limit. What is written was just read, so its cache lines are there: non-temporal stores would save nothing.
 #include "kernels/adamw.h"
 
+#include "core/base/half.h"
 #include "core/base/parallel.h"
 #include "kernels/cpu/math.h"
 
@@ -48,6 +49,10 @@ const bool ready = adamw.provide(kTarget, [](const AdamW& k, Stream) {
     parallel_blocks(k.count, kBlock, [&](int64_t begin, int64_t end) {
       update(f, static_cast<T*>(k.weight) + begin, static_cast<const T*>(k.gradient) + begin,
              static_cast<T*>(k.m) + begin, static_cast<T*>(k.v) + begin, end - begin);
+      if (k.copy) {
+        for (int64_t i = begin; i < end; ++i)
+          static_cast<bf16*>(k.copy)[i] = to_bf16(float(static_cast<const T*>(k.weight)[i]));
+      }
     });
   });
 });

@@ -16,7 +16,8 @@ struct AdamW {
   double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double gradient_scale = 1;  // 1 / count of the losses summed, times the factor that clips
   int64_t step;               // of the update, from 1
-  DType dtype;
+  DType dtype;                // of all arrays but the copy
+  void* copy = nullptr;       // bf16 [count], the new weights rounded; null: not wanted
 };
 
 inline Kernel<AdamW> adamw{"adamw"};

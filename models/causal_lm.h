@@ -15,9 +15,9 @@ class CausalLm {
  public:
   virtual ~CausalLm() = default;
 
-  // ids i32 [batch, time] -> the last hidden states after the final norm [batch, time, width]. `segments` (i32, like ids,
-  // or undefined) keeps attention inside documents. With `states`, appends the embedding output, the output of every
-  // layer but the last, and the returned tensor.
+  // ids i32 [batch, time] -> the last hidden states after the final norm [batch, time, width]. `segments` (i32, like
+  // ids, or undefined) keeps attention inside documents. With `states`, appends the embedding output, the output of
+  // every layer but the last, and the returned tensor.
   virtual Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                         std::vector<Tensor>* states = nullptr) const = 0;
   // The same for tokens that follow those in the caches (one for each layer); no gradient.
@@ -27,6 +27,7 @@ class CausalLm {
   // The output projection [vocab, width]; the embedding itself if tied.
   virtual const Tensor& head() const = 0;
   virtual int64_t max_positions() const = 0;
+  Device device() const { return head().device(); }
 
   // logits [batch, time, vocab] of hidden states.
   Tensor logits(const Tensor& hidden) const { return linear(hidden, head()); }

@@ -8,9 +8,9 @@ void check_generation(const CausalLm& model, const std::vector<int32_t>& prompt,
   options.sampling.check();
   require<Exit::usage>(options.max_tokens >= 0, "generate: ", options.max_tokens, " new tokens are negative");
   require<Exit::usage>(!prompt.empty(), "generate: the prompt has no tokens; give some text or a begin-of-text id");
-  require<Exit::usage>(int64_t(prompt.size()) < model.max_positions() || options.max_tokens == 0, "generate: the prompt has ",
-                       prompt.size(), " tokens, the model's positions end at ", model.max_positions(),
-                       "; give a shorter one");
+  require<Exit::usage>(int64_t(prompt.size()) < model.max_positions() || options.max_tokens == 0,
+                       "generate: the prompt has ", prompt.size(), " tokens, the model's positions end at ",
+                       model.max_positions(), "; give a shorter one");
   const int64_t vocabulary = model.head().size(0);
   for (const int32_t id : prompt)
     require<Exit::usage>(0 <= id && id < vocabulary, "generate: token id ", id, " is not in the model's vocabulary of ",
@@ -28,10 +28,10 @@ std::vector<int32_t> generate(const CausalLm& model, const std::vector<int32_t>&
   std::vector<int32_t> all = prompt;
   std::vector<int32_t> fresh = prompt;
   while (int64_t(all.size()) < capacity) {
-    const Tensor ids = from_values<int32_t>({1, int64_t(fresh.size())}, fresh);
+    const Tensor ids = to_device(from_values<int32_t>({1, int64_t(fresh.size())}, fresh), model.device());
     const Tensor hidden = model.hidden_cached(ids, caches);
     const Tensor last = contiguous(hidden.narrow(1, hidden.size(1) - 1, 1));
-    const Tensor logits = model.logits(last);
+    const Tensor logits = to_device(cast(model.logits(last), DType::f32), Device::cpu);
     const int64_t usable = options.usable_vocab ? std::min(options.usable_vocab, logits.numel()) : logits.numel();
     const int32_t id = sample({logits.as<float>(), size_t(usable)}, all);
     all.push_back(id);

@@ -49,16 +49,15 @@ class Gpt2 final : public CausalLm {
 
   Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
     const NoGrad no_grad;
-    return run(ids, caches.empty() ? 0 : caches[0].length, {}, nullptr,
-               [this, &caches](int64_t i, const Tensor& qkv) {
-                 return attention_cached(qkv, caches[i], {.heads = config_.n_head, .layout = QkvLayout::blocks});
-               });
+    return run(ids, caches.empty() ? 0 : caches[0].length, {}, nullptr, [this, &caches](int64_t i, const Tensor& qkv) {
+      return attention_cached(qkv, caches[i], {.heads = config_.n_head, .layout = QkvLayout::blocks});
+    });
   }
 
   std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
     const Shape shape{batch, capacity, config_.n_head, config_.n_embd / config_.n_head};
     std::vector<KeyValueCache> caches;
-    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back({empty(shape, DType::f32), empty(shape, DType::f32)});
+    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back(make_cache(shape, wte_));
     return caches;
   }
 

@@ -98,7 +98,7 @@ class GptNeox final : public CausalLm {
   std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
     const Shape shape{batch, capacity, config_.num_attention_heads, config_.head_size()};
     std::vector<KeyValueCache> caches;
-    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back({empty(shape, DType::f32), empty(shape, DType::f32)});
+    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back(make_cache(shape, embed_in_));
     return caches;
   }
 
@@ -108,16 +108,15 @@ class GptNeox final : public CausalLm {
  private:
   GptNeox(const GptNeoxConfig& config, Scope root)
       : config_(config),
-        dtype_(DType::f32),
-        embed_in_((root / "gpt_neox" / "embed_in").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
+        embed_in_((root / "gpt_neox" / "embed_in")
+                      .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
         embed_dropout_(root / "gpt_neox" / "emb_dropout", config.hidden_dropout),
         layers_(make_layers(root / "gpt_neox" / "layers", config)),
         final_norm_(root / "gpt_neox" / "final_layer_norm", config.hidden_size, config.layer_norm_eps),
-        head_(config.tie_word_embeddings
-                  ? embed_in_
-                  : (root / "embed_out").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {
-    if (embed_in_.dtype() == DType::f64) dtype_ = DType::f64;
-  }
+        head_(
+            config.tie_word_embeddings
+                ? embed_in_
+                : (root / "embed_out").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {}
 
   static std::vector<Layer> make_layers(Scope s, const GptNeoxConfig& c) {
     std::vector<Layer> layers;
@@ -130,7 +129,8 @@ class GptNeox final : public CausalLm {
     if (!table_.cos.defined() || table_.cos.size(0) < positions) {
       const auto rounded = int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(positions, 2048))));
       table_ = rotary_table(std::min(config_.max_position_embeddings, rounded), config_.rotary_dims(),
-                            config_.rotary_emb_base, config_.rope_scaling_factor, dtype_);
+                            config_.rotary_emb_base, config_.rope_scaling_factor, wide(embed_in_.dtype()),
+                            embed_in_.device());
     }
     return table_;
   }
@@ -147,17 +147,16 @@ class GptNeox final : public CausalLm {
         states);
   }
 
-  // Sequential: a = x + attention(norm1(x)), y = a + mlp(norm2(a)). Parallel: y = x + attention(norm1(x)) + mlp(norm2(x)).
+  // Sequential: a = x + attention(norm1(x)), y = a + mlp(norm2(a)). Parallel: y = x + attention(norm1(x)) +
+  // mlp(norm2(x)).
   Normed step(const Layer& layer, const LayerNorm& next, const Tensor& x, const Tensor& attended,
               const Pass& pass) const {
-    if (config_.use_parallel_residual)
-      return next(x, attended, layer.mlp_dropout(layer.mlp(layer.norm2(x)), pass));
+    if (config_.use_parallel_residual) return next(x, attended, layer.mlp_dropout(layer.mlp(layer.norm2(x)), pass));
     const Normed middle = layer.norm2(x, attended);
     return next(middle.sum, layer.mlp_dropout(layer.mlp(middle.normed), pass));
   }
 
   GptNeoxConfig config_;
-  DType dtype_;
   Tensor embed_in_;
   Dropout embed_dropout_;
   std::vector<Layer> layers_;

@@ -34,7 +34,7 @@ class WeightSource {
   // is aligned), the rest becomes f32.
   Tensor get(const std::string& name, const Shape& shape) const;
   // Copies all values into allocated parameters.
-  void fill(const Parameters& parameters) const;
+  void fill(Parameters& parameters) const;
   // After the model was built: complains about tensors that nothing asked for.
   void check_all_used(const Parameters& parameters) const;
 

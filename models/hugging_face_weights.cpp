@@ -11,8 +11,8 @@ namespace {
 
 // Buffers of old transformers versions that hold no knowledge.
 bool is_legacy(const std::string& name) {
-  for (const char* suffix : {".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq", ".attn.bias",
-                             ".attn.masked_bias"})
+  for (const char* suffix : {".attention.bias", ".attention.masked_bias", ".attention.rotary_emb.inv_freq",
+                             ".attn.bias", ".attn.masked_bias"})
     if (name.ends_with(suffix)) return true;
   return false;
 }
@@ -34,11 +34,16 @@ void convert(std::span<const std::byte> bytes, To* out) {
 template <class To>
 void convert(const StoredTensor& from, To* out, const std::string& name) {
   switch (from.dtype) {
-    case DType::f32: return convert<float>(from.bytes, out);
-    case DType::f64: return convert<double>(from.bytes, out);
-    case DType::bf16: return convert<bf16>(from.bytes, out);
-    case DType::f16: return convert<f16>(from.bytes, out);
-    default: fail<Exit::data>("weights: ", name, " holds ", from.dtype, ", not a float type");
+    case DType::f32:
+      return convert<float>(from.bytes, out);
+    case DType::f64:
+      return convert<double>(from.bytes, out);
+    case DType::bf16:
+      return convert<bf16>(from.bytes, out);
+    case DType::f16:
+      return convert<f16>(from.bytes, out);
+    default:
+      fail<Exit::data>("weights: ", name, " holds ", from.dtype, ", not a float type");
   }
 }
 
@@ -67,7 +72,8 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
   const bool stays = t.dtype == DType::f32 || (shape.rank() == 2 && !name.ends_with("wpe.weight") &&
                                                (t.dtype == DType::bf16 || t.dtype == DType::f16));
   if (stays && reinterpret_cast<uintptr_t>(t.bytes.data()) % size_of(t.dtype) == 0)
-    return {Storage::wrap(const_cast<std::byte*>(t.bytes.data()), t.bytes.size(), weights_), 0, shape, shape.strides(), t.dtype};
+    return {Storage::wrap(const_cast<std::byte*>(t.bytes.data()), t.bytes.size(), weights_), 0, shape, shape.strides(),
+            t.dtype};
   Tensor copy = empty(shape, stays ? t.dtype : DType::f32);
   if (stays)
     std::memcpy(copy.data(), t.bytes.data(), t.bytes.size());
@@ -76,9 +82,12 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
   return copy;
 }
 
-void WeightSource::fill(const Parameters& parameters) const {
-  for (const Parameter& p : parameters.all())
-    visit_float(parameters.dtype(), [&]<class T>() { convert(find(p.name, p.shape), p.value.as<T>(), p.name); });
+void WeightSource::fill(Parameters& parameters) const {
+  for (const Parameter& p : parameters.all()) {
+    const Tensor values = empty(p.shape, parameters.master_dtype());
+    visit_float(values.dtype(), [&]<class T>() { convert(find(p.name, p.shape), values.as<T>(), p.name); });
+    parameters.set(p, values);
+  }
   check_all_used(parameters);
 }
 

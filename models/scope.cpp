@@ -1,10 +1,10 @@
 #include "models/scope.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "core/base/parallel.h"
+#include "kernels/cast.h"
 
 namespace hinoki {
 namespace {
@@ -25,8 +25,10 @@ void fill_normal(T* out, int64_t n, const RandomKey& key, double std) {
 
 }  // namespace
 
-Parameters::Parameters(DType dtype)
-    : dtype_(dtype), weights_(Storage::reserve()), gradients_(Storage::reserve()) {}
+Parameters::Parameters(DType dtype, Device device)
+    : dtype_(dtype), device_(device), weights_(Storage::reserve(device)), gradients_(Storage::reserve(device)) {
+  if (master_dtype() != dtype) masters_ = Storage::reserve(device);
+}
 
 Parameters::Parameters(Source source) : dtype_(DType::f32), source_(std::move(source)) {}
 
@@ -36,7 +38,7 @@ Tensor Parameters::add(const std::string& name, const Shape& shape, Init init) {
   if (source_) {
     p.value = source_(name, shape);
   } else {
-    const Tensor grad(gradients_, end_, shape, shape.strides(), dtype_);
+    const Tensor grad(gradients_, end_, shape, shape.strides(), master_dtype());
     p.value = make_leaf(Tensor(weights_, end_, shape, shape.strides(), dtype_), name, grad);
     end_ += (shape.numel() + kAlign - 1) / kAlign * kAlign;
   }
@@ -46,22 +48,40 @@ Tensor Parameters::add(const std::string& name, const Shape& shape, Init init) {
 
 void Parameters::allocate() {
   require(!source_, "parameters that come from a source are not allocated");
-  for (Storage* s : {weights_.get(), gradients_.get()}) {
-    s->fulfil(size_t(flat_size()) * size_of(dtype_));
-    std::memset(s->data(), 0, s->bytes());
-  }
+  const auto make = [&](Storage& s, size_t element) {
+    s.fulfil(size_t(flat_size()) * element, element);
+    fill_bytes(s.data(), 0, s.bytes(), device_);
+  };
+  make(*weights_, size_of(dtype_));
+  make(*gradients_, size_of(master_dtype()));
+  if (masters_) make(*masters_, size_of(master_dtype()));
 }
 
 void Parameters::initialize(uint64_t seed) {
   for (const Parameter& p : all_) {
-    visit_float(dtype_, [&]<class T>() {
-      T* w = p.value.as<T>();
+    const Tensor values = empty(p.shape, master_dtype());
+    visit_float(master_dtype(), [&]<class T>() {
+      T* w = values.as<T>();
       if (p.init.kind == Init::normal)
         fill_normal(w, p.size(), {.seed = seed, .site = hash_name(p.name)}, p.init.std);
       else
         std::fill_n(w, p.size(), T(p.init.kind == Init::ones ? 1 : 0));
     });
+    set(p, values);
   }
+}
+
+Tensor Parameters::master(const Parameter& p) const {
+  if (!masters_) return p.value.detach();
+  return {masters_, p.offset, p.shape, p.shape.strides(), master_dtype()};
+}
+
+void Parameters::set(const Parameter& p, const Tensor& values) {
+  const Tensor to = master(p);
+  copy_elements(values, to);
+  if (masters_)
+    kernels::cast.run(device_, {},
+                      {.x = to.data(), .y = p.value.data(), .count = p.size(), .from = to.dtype(), .to = dtype_});
   weights_->touch();
 }
 
@@ -72,7 +92,7 @@ void Parameters::clear_gradients() {
 void Parameters::finish_gradients() {
   for (const Parameter& p : all_) {
     Leaf& leaf = *p.value.edge().leaf;
-    if (std::exchange(leaf.fresh, false)) std::memset(leaf.grad.data(), 0, size_t(p.size()) * size_of(dtype_));
+    if (std::exchange(leaf.fresh, false)) set_zero(leaf.grad);
   }
 }
 

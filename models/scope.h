@@ -31,12 +31,13 @@ struct Parameter {
 };
 
 // All parameters of a model. To train: one flat buffer of weights and one of gradients, reserved while the model is
-// built and allocated once it is known how large it is. To use a finished model: whatever tensors a source gives.
+// built and allocated once it is known how large it is; bf16 weights are copies of f32 masters in a third one. To use a
+// finished model: whatever tensors a source gives.
 class Parameters {
  public:
   using Source = std::function<Tensor(const std::string& name, const Shape& shape)>;
 
-  explicit Parameters(DType dtype);
+  explicit Parameters(DType dtype, Device device = Device::cpu);
   explicit Parameters(Source source);
   Parameters(const Parameters&) = delete;
 
@@ -47,6 +48,10 @@ class Parameters {
   void allocate();
   // Every value is a function of (seed, name, index): the same on any machine and any number of ranks.
   void initialize(uint64_t seed);
+  // What the optimizer updates and snapshots keep: the weights themselves, or their f32 masters.
+  Tensor master(const Parameter& p) const;
+  // Sets master and weights; `values` are on the CPU, in the masters' dtype.
+  void set(const Parameter& p, const Tensor& values);
   // The next backward pass overwrites the gradients.
   void clear_gradients();
   // Gradients that no backward pass reached since then become zero.
@@ -54,11 +59,13 @@ class Parameters {
 
   const std::vector<Parameter>& all() const { return all_; }
   const Parameter& find(const std::string& name) const;
-  int64_t count() const;           // elements, without padding
+  int64_t count() const;  // elements, without padding
   // Elements of each flat buffer, padding included.
   int64_t flat_size() const { return (end_ + kChunk - 1) / kChunk * kChunk; }
-  DType dtype() const { return dtype_; }
-  void* weights() const { return weights_->data(); }
+  DType dtype() const { return dtype_; }                    // of the weights that layers compute with
+  DType master_dtype() const { return wide(dtype_); }       // of masters, gradients and moments
+  bool has_masters() const { return masters_ != nullptr; }  // apart from the weights
+  Device device() const { return device_; }
   void* gradients() const { return gradients_->data(); }
   Storage& weight_storage() { return *weights_; }
 
@@ -66,9 +73,10 @@ class Parameters {
 
  private:
   DType dtype_;
+  Device device_ = Device::cpu;
   Source source_;
   std::vector<Parameter> all_;
-  std::shared_ptr<Storage> weights_, gradients_;
+  std::shared_ptr<Storage> weights_, gradients_, masters_;
   int64_t end_ = 0;
 };
 

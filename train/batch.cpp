@@ -17,6 +17,10 @@ Batch make_batch(int64_t rows, int64_t length, const std::function<void(int64_t,
   return batch;
 }
 
+Batch to_device(const Batch& b, Device device) {
+  return {to_device(b.ids, device), to_device(b.labels, device), to_device(b.segments, device)};
+}
+
 void add_segments(Batch& batch, int32_t end_of_text) {
   batch.segments = empty(batch.ids.shape(), DType::i32);
   const auto length = static_cast<size_t>(batch.ids.size(1));

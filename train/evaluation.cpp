@@ -7,7 +7,8 @@
 
 namespace hinoki {
 
-Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch) {
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences,
+                    int64_t batch) {
   const NoGrad no_grad;
   const Windows windows(corpus, length);
   require<Exit::data>(windows.count() > 0, corpus.folder().string(), ": the split has ", corpus.tokens(),
@@ -16,7 +17,9 @@ Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t le
   double nats = 0;
   for (int64_t i = 0; i < count; i += batch) {
     const int64_t n = std::min(batch, count - i);
-    const Batch b = make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); });
+    const Batch b =
+        to_device(make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); }),
+                  model.device());
     nats += model.loss(b.ids, b.labels, b.segments, {}).item();
   }
   require<Exit::numerical>(std::isfinite(nats), corpus.folder().string(), ": the loss is ", nats,

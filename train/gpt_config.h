@@ -10,6 +10,12 @@
 namespace hinoki {
 
 constexpr auto enum_names(Recompute) { return std::array{"none", "layer"}; }
+constexpr auto enum_names(Device) { return std::array{"cpu", "cuda"}; }
+
+// What layers compute in: f32, f32 with matrix products whose factors are rounded to tf32, or bf16 with f32 masters,
+// moments, statistics and sums. The CPU has f32.
+enum class Precision { f32, tf32, bf16 };
+constexpr auto enum_names(Precision) { return std::array{"f32", "tf32", "bf16"}; }
 
 // One prepared corpus (`hinoki data text`) and its share of the training sequences.
 struct CorpusConfig {
@@ -25,9 +31,9 @@ struct CorpusConfig {
 
 struct DataConfig {
   std::vector<CorpusConfig> corpora;
-  std::string tokenizer;          // spiece.model, or a folder that holds one
-  int64_t sequence = 256;         // tokens a sequence
-  bool reset_attention = false;   // at document borders
+  std::string tokenizer;         // spiece.model, or a folder that holds one
+  int64_t sequence = 256;        // tokens a sequence
+  bool reset_attention = false;  // at document borders
 
   template <class Visitor>
   void fields(Visitor& v) {
@@ -55,8 +61,8 @@ struct OptimizerConfig {  // AdamW (Loshchilov & Hutter 2019)
 
 struct TrainConfig {
   int64_t steps = 1000;
-  int64_t batch = 8;           // sequences a micro-batch
-  int64_t micro_batches = 1;   // a step: their gradients add up
+  int64_t batch = 8;          // sequences a micro-batch
+  int64_t micro_batches = 1;  // a step: their gradients add up
   Recompute recompute = Recompute::none;
   int64_t seed = 1;
 
@@ -71,15 +77,15 @@ struct TrainConfig {
 };
 
 struct LogConfig {
-  int64_t every = 10;                 // steps between lines; metrics.jsonl has every step
-  int64_t evaluate_every = 0;         // 0: only at the end
-  int64_t evaluate_sequences = 64;    // of the validation split; 0: all
-  int64_t sample_every = 0;           // 0: only at the end
+  int64_t every = 10;               // steps between lines; metrics.jsonl has every step
+  int64_t evaluate_every = 0;       // 0: only at the end
+  int64_t evaluate_sequences = 64;  // of the validation split; 0: all
+  int64_t sample_every = 0;         // 0: only at the end
   std::vector<std::string> prompts = {"吾輩は猫である。"};
   int64_t sample_tokens = 64;
-  int64_t snapshot_every = 0;         // 0: only at the end
-  int64_t keep_last = 2;              // snapshots
-  int64_t keep_every = 0;             // and every one of a step that this divides; 0: none
+  int64_t snapshot_every = 0;  // 0: only at the end
+  int64_t keep_last = 2;       // snapshots
+  int64_t keep_every = 0;      // and every one of a step that this divides; 0: none
 
   template <class Visitor>
   void fields(Visitor& v) {
@@ -97,8 +103,10 @@ struct LogConfig {
 
 struct GptConfig {
   std::string recipe = "gpt";
-  std::string run = "runs/gpt";   // folder of this run
-  std::string start_from;         // a Hugging Face folder or snapshot whose weights to start from; empty: from the seed
+  std::string run = "runs/gpt";  // folder of this run
+  Device device = Device::cpu;
+  Precision precision = Precision::f32;
+  std::string start_from;  // a Hugging Face folder or snapshot whose weights to start from; empty: from the seed
   ModelConfig model;
   DataConfig data;
   TrainConfig train;
@@ -111,6 +119,8 @@ struct GptConfig {
     v("recipe", recipe);
     v("run", run);
     v("start_from", start_from);
+    v("device", device);
+    v("precision", precision);
     v("model", model);
     v("data", data, required);
     v("train", train);
@@ -123,8 +133,12 @@ struct GptConfig {
     require<Exit::usage>(data.sequence <= model.max_positions(), "data.sequence ", data.sequence,
                          " is longer than the model's ", model.max_positions(), " positions");
     require<Exit::usage>(!data.corpora.empty(), "data.corpora is empty");
-    require<Exit::usage>(double(train.steps) * double(step_tokens()) < 1e18, "train.steps ", train.steps,
-                         " of ", step_tokens(), " tokens are more than can be counted");
+    require<Exit::usage>(device == Device::cuda || precision == Precision::f32, "precision \"",
+                         enum_names(precision)[size_t(precision)],
+                         "\" needs device = \"cuda\"; the CPU "
+                         "trains in f32");
+    require<Exit::usage>(double(train.steps) * double(step_tokens()) < 1e18, "train.steps ", train.steps, " of ",
+                         step_tokens(), " tokens are more than can be counted");
   }
 
   int64_t step_sequences() const { return train.batch * train.micro_batches; }

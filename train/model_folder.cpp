@@ -28,15 +28,16 @@ Tensor converted(const Tensor& t, DType dtype) {
 
 std::string model_card(const ModelFolder& m) {
   const ModelConfig& c = m.config.model;
-  std::string card = say(
-      "---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- ", c.architecture,
-      "\n- japanese\n---\n\nA Japanese ", c.is_gpt2() ? "GPT-2" : "GPT-NeoX", " language model: ", c.layers(),
-      " layers, width ", c.width(), ", vocabulary ", grouped(c.vocab_size()), ", ", grouped(c.max_positions()),
-      " positions. Trained with Hinoki.\n\n");
+  std::string card =
+      say("---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- ", c.architecture,
+          "\n- japanese\n---\n\nA Japanese ", c.is_gpt2() ? "GPT-2" : "GPT-NeoX", " language model: ", c.layers(),
+          " layers, width ", c.width(), ", vocabulary ", grouped(c.vocab_size()), ", ", grouped(c.max_positions()),
+          " positions. Trained with Hinoki.\n\n");
   if (!m.card.empty()) card += m.card + "\n";
   card +=
       "## How to load\n\n```python\nfrom transformers import AutoModelForCausalLM, PreTrainedTokenizerFast\n\n"
-      "tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)\nmodel = AutoModelForCausalLM.from_pretrained(FOLDER)\n"
+      "tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)\nmodel = "
+      "AutoModelForCausalLM.from_pretrained(FOLDER)\n"
       "ids = tokenizer(\"吾輩は猫である。\", add_special_tokens=False, return_tensors=\"pt\").input_ids\n"
       "print(tokenizer.decode(model.generate(ids, max_new_tokens=64, do_sample=True)[0]))\n```\n\n"
       "`tokenizer.json` gives the ids of `spiece.model` (sentencepiece) in transformers 4 and 5.\n";
@@ -62,7 +63,8 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
   for (const Parameter& p : parameters.all()) specs.push_back({p.name, dtype.value_or(p.value.dtype()), p.shape});
   auto writer = SafetensorsWriter::create(folder, SafetensorsLayout(specs));
   for (const Parameter& p : parameters.all())
-    writer.write(p.name, bytes_of(converted(p.value.detach(), dtype.value_or(p.value.dtype()))));
+    writer.write(p.name,
+                 bytes_of(converted(to_device(p.value.detach(), Device::cpu), dtype.value_or(p.value.dtype()))));
   writer.finish();
 }
 
@@ -78,8 +80,8 @@ LoadedModel open_model(const std::string& folder) {
 
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model) {
   Tokenizer tokenizer = Tokenizer::load(folder);
-  require<Exit::data>(tokenizer.size() <= model.config.model.vocab_size(), folder, ": the tokenizer has ", tokenizer.size(),
-                      " pieces, the model a vocabulary of ", model.config.model.vocab_size(),
+  require<Exit::data>(tokenizer.size() <= model.config.model.vocab_size(), folder, ": the tokenizer has ",
+                      tokenizer.size(), " pieces, the model a vocabulary of ", model.config.model.vocab_size(),
                       ": they do not belong together");
   return tokenizer;
 }

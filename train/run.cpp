@@ -9,9 +9,7 @@
 namespace hinoki {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -19,7 +17,7 @@ Run::Run(const GptConfig& config)
     : config_(config),
       tokenizer_(Tokenizer::load(config.data.tokenizer)),
       validation_(config.data.corpora.at(0).path, "validation", tokenizer_.hash()),
-      parameters_(DType::f32) {
+      parameters_(config.precision == Precision::bf16 ? DType::bf16 : DType::f32, config.device) {
   require<Exit::usage>(tokenizer_.size() <= config.model.vocab_size(), "the tokenizer ", config.data.tokenizer, " has ",
                        tokenizer_.size(), " pieces, more than model.vocab_size = ", config.model.vocab_size());
   std::vector<BlendPart> parts;
@@ -43,13 +41,15 @@ Run::Run(const GptConfig& config)
 void Run::start_from(const std::string& folder) {
   WeightSource(folder).fill(parameters_);
   const std::string bad = find_not_finite(parameters_);
-  require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad, "; nothing was trained or saved");
+  require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad,
+                           "; nothing was trained or saved");
 }
 
 void Run::resume(const std::string& snapshot) {
   const Tokenizer before = Tokenizer::load(snapshot);
-  require<Exit::snapshot>(before.hash() == tokenizer_.hash(), snapshot, ": was trained with the tokenizer ", before.hash(),
-                          ", data.tokenizer is now ", tokenizer_.hash(), "; bring back the one in the snapshot "
+  require<Exit::snapshot>(before.hash() == tokenizer_.hash(), snapshot, ": was trained with the tokenizer ",
+                          before.hash(), ", data.tokenizer is now ", tokenizer_.hash(),
+                          "; bring back the one in the snapshot "
                           "(spiece.model) and its corpus, or start a new run folder");
   prefetch_.reset();
   state_ = load_snapshot(snapshot, config_, parameters_, *optimizer_);
@@ -83,8 +83,10 @@ StepReport Run::step() {
   parameters_.clear_gradients();
   double loss = 0;
   for (size_t micro = 0; micro < batches.size(); ++micro) {
-    const Batch& b = batches[micro];
-    const Pass pass{.training = true, .seed = uint64_t(config_.train.seed), .step = uint64_t(state_.step),
+    const Batch b = to_device(batches[micro], config_.device);
+    const Pass pass{.training = true,
+                    .seed = uint64_t(config_.train.seed),
+                    .step = uint64_t(state_.step),
                     .first_row = int64_t(micro) * config_.train.batch};
     const Tensor sum = model_->loss(b.ids, b.labels, b.segments, pass);
     backward(sum);
@@ -102,7 +104,8 @@ StepReport Run::step() {
                           find_not_finite(parameters_), ". The weights are those of step ", state_.step,
                           "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help");
   // The factor of torch.nn.utils.clip_grad_norm_.
-  const double clip = config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
+  const double clip =
+      config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
   optimizer_->update(report.learning_rate, mean * clip, state_.step);
 
   report.step = ++state_.step;
@@ -112,7 +115,8 @@ StepReport Run::step() {
 }
 
 Evaluation Run::evaluate() const {
-  return hinoki::evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch);
+  return hinoki::evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences,
+                          config_.train.batch);
 }
 
 std::vector<int32_t> Run::prompt_ids(const std::string& prompt) const {
@@ -122,8 +126,10 @@ std::vector<int32_t> Run::prompt_ids(const std::string& prompt) const {
 
 GenerationOptions Run::sample_options() const {
   const uint64_t seed = uint64_t(config_.train.seed) + uint64_t(state_.step);
-  return {.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = seed}, .max_tokens = config_.log.sample_tokens,
-          .end = tokenizer_.eos(), .usable_vocab = tokenizer_.size()};
+  return {.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = seed},
+          .max_tokens = config_.log.sample_tokens,
+          .end = tokenizer_.eos(),
+          .usable_vocab = tokenizer_.size()};
 }
 
 std::vector<std::string> Run::samples() const {
@@ -145,9 +151,12 @@ void Run::check_end() const {
 
 std::string Run::save() const {
   const std::string bad = find_not_finite(parameters_);
-  require<Exit::numerical>(bad.empty(), "step ", state_.step, ": not finite is ", bad, "; no snapshot was written of it");
-  const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)}, .dtype = DType::f32,
-                          .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(), .card = ""};
+  require<Exit::numerical>(bad.empty(), "step ", state_.step, ": not finite is ", bad,
+                           "; no snapshot was written of it");
+  const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)},
+                          .dtype = parameters_.dtype(),
+                          .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(),
+                          .card = ""};
   return save_snapshot(snapshots(), {config_, parameters_, *optimizer_, model, state_});
 }
 

@@ -22,8 +22,8 @@ struct RunState {
   int64_t tokens = 0;  // seen in them
 };
 
-// What the bits of a run depend on besides its config: "avx512 own-gemm f32".
-std::string arithmetic();
+// What the bits of a run depend on besides its config: "avx512 f32".
+std::string arithmetic(const GptConfig& config);
 
 struct SnapshotContents {
   const GptConfig& config;

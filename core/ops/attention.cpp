@@ -105,6 +105,11 @@ Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
       });
 }
 
+KeyValueCache make_cache(const Shape& shape, const Tensor& weights) {
+  const DType dtype = activation_dtype(weights);
+  return {.keys = empty(shape, dtype, weights.device()), .values = empty(shape, dtype, weights.device())};
+}
+
 Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const AttentionOptions& options) {
   const Packed p(qkv, options);
   require(!options.segments.defined() && options.dropout == 0, "attention_cached: no segments and no dropout here");

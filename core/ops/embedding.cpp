@@ -5,6 +5,10 @@
 
 namespace hinoki {
 
+DType activation_dtype(const Tensor& weights) {
+  return weights.device() == Device::cpu ? wide(weights.dtype()) : weights.dtype();
+}
+
 Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions, int64_t first_position) {
   require(ids.dtype() == DType::i32 && ids.contiguous() && ids.rank() >= 1, "embedding: ids ", ids.dtype(), ids.shape(),
           " are not contiguous i32");
@@ -16,7 +20,7 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
           ", table ", table.shape());
   require(!placed || first_position + time <= count, "embedding: position ", first_position + time - 1,
           " is past the last of ", count);
-  const DType dtype = table.device() == Device::cpu ? wide(table.dtype()) : table.dtype();
+  const DType dtype = activation_dtype(table);
   require(!recording({table}) || table.dtype() == dtype, "embedding: a table stored as ", table.dtype(),
           " takes no part in training");
 

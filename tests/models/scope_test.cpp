@@ -25,7 +25,7 @@ TEST(Parameters, LieInFlatBuffersOfWholeChunks) {
   p.allocate();
   p.initialize(1);
   EXPECT_EQ(p.flat_size(), 2 * Parameters::kChunk);
-  EXPECT_EQ(a.data(), p.weights());
+  EXPECT_EQ(a.data(), p.weight_storage().data());
   EXPECT_EQ(b.as<float>() - a.as<float>(), 16) << "each parameter starts on a cache line";
   EXPECT_EQ(a.grad().data(), p.gradients());
   EXPECT_EQ(test::values(a), (std::vector<double>{1, 1, 1}));
