@@ -93,6 +93,8 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_in
 // label -100 is ignored. Goes chunk by chunk (256 rows or more): the logits of the whole batch never exist, and
 // gradients are made while the chunk's logits are there, so the backward pass multiplies no matrices.
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels);
+// Rows of logits that exist at a time.
+int64_t loss_chunk_rows(int64_t vocabulary);
 // The loss of each row instead, f64 [rows], ignored rows 0. No gradient.
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels);
 

@@ -9,6 +9,11 @@ Tensor CausalLm::loss(const Tensor& ids, const Tensor& labels, const Tensor& seg
   return linear_cross_entropy(reshape(x, {ids.numel(), x.size(-1)}), head(), labels.view({labels.numel()}));
 }
 
+Tensor CausalLm::from_input(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const {
+  if (recompute != Recompute::inputs) return f(x);
+  return hinoki::recompute([f](const std::vector<Tensor>& in) { return std::vector{f(in[0])}; }, {x})[0];
+}
+
 Tensor CausalLm::residual_stream(Tensor x, const LayerNorm& first, int64_t layers, const LayerStep& step,
                                  std::vector<Tensor>* states) const {
   Tensor normed = first(x);
@@ -18,7 +23,7 @@ Tensor CausalLm::residual_stream(Tensor x, const LayerNorm& first, int64_t layer
       const Normed out = step(i, in[0], in[1]);
       return {out.sum, out.normed};
     };
-    const auto out = recompute == Recompute::layer ? hinoki::recompute(segment, {x, normed}) : segment({x, normed});
+    const auto out = recompute == Recompute::full ? hinoki::recompute(segment, {x, normed}) : segment({x, normed});
     x = out[0];
     normed = out[1];
   }

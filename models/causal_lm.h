@@ -1,5 +1,6 @@
 // What training, generation and export need of a causal language model, whatever its architecture.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,8 +9,9 @@
 
 namespace hinoki {
 
-// How much of a layer the backward pass computes a second time.
-enum class Recompute { none, layer };
+// What the backward pass computes a second time: nothing, the insides of attention and MLP from their inputs, or the
+// whole layer from its input.
+enum class Recompute { none, inputs, full };
 
 class CausalLm {
  public:
@@ -40,6 +42,9 @@ class CausalLm {
   // One layer: from the residual stream and its norm to the stream after the layer and the norm its successor reads.
   // Called again by the backward pass under recompute, so it holds what it needs by value.
   using LayerStep = std::function<Normed(int64_t layer, const Tensor& x, const Tensor& normed)>;
+
+  // f(x), of which the backward pass keeps x alone if recompute is `inputs`.
+  Tensor from_input(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const;
 
   // Runs x through all layers; returns the final norm.
   Tensor residual_stream(Tensor x, const LayerNorm& first, int64_t layers, const LayerStep& step,

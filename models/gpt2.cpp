@@ -91,10 +91,15 @@ class Gpt2 final : public CausalLm {
         embed_dropout_(embedding(ids, wte_, wpe_, first_position), pass), norm1(0), int64_t(layers_.size()),
         [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
           const Layer& layer = layers_[i];
-          const Tensor attended = layer.attention_dropout(layer.proj(attend(i, layer.qkv(normed))), pass);
-          const Normed middle = layer.norm2(x, attended);
-          const Tensor inner = bias_gelu(layer.up.product(middle.normed), layer.up.bias, form_);
-          return norm1(i + 1)(middle.sum, layer.mlp_dropout(layer.down(inner), pass));
+          const Tensor attended = from_input(
+              [&layer, attend, i](const Tensor& in) { return layer.proj(attend(i, layer.qkv(in))); }, normed);
+          const Normed middle = layer.norm2(x, layer.attention_dropout(attended, pass));
+          const Tensor out = from_input(
+              [&layer, form = form_](const Tensor& in) {
+                return layer.down(bias_gelu(layer.up.product(in), layer.up.bias, form));
+              },
+              middle.normed);
+          return norm1(i + 1)(middle.sum, layer.mlp_dropout(out, pass));
         },
         states);
   }

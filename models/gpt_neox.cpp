@@ -142,7 +142,8 @@ class GptNeox final : public CausalLm {
     return residual_stream(
         embed_dropout_(embedding(ids, embed_in_), pass), norm1(0), int64_t(layers_.size()),
         [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
-          return step(layers_[i], norm1(i + 1), x, layers_[i].attention_dropout(attend(i, normed), pass), pass);
+          const Tensor attended = from_input([attend, i](const Tensor& in) { return attend(i, in); }, normed);
+          return step(layers_[i], norm1(i + 1), x, layers_[i].attention_dropout(attended, pass), pass);
         },
         states);
   }
@@ -151,9 +152,12 @@ class GptNeox final : public CausalLm {
   // mlp(norm2(x)).
   Normed step(const Layer& layer, const LayerNorm& next, const Tensor& x, const Tensor& attended,
               const Pass& pass) const {
-    if (config_.use_parallel_residual) return next(x, attended, layer.mlp_dropout(layer.mlp(layer.norm2(x)), pass));
+    const auto mlp = [&](const Tensor& normed) {
+      return layer.mlp_dropout(from_input([&m = layer.mlp](const Tensor& in) { return m(in); }, normed), pass);
+    };
+    if (config_.use_parallel_residual) return next(x, attended, mlp(layer.norm2(x)));
     const Normed middle = layer.norm2(x, attended);
-    return next(middle.sum, layer.mlp_dropout(layer.mlp(middle.normed), pass));
+    return next(middle.sum, mlp(middle.normed));
   }
 
   GptNeoxConfig config_;

@@ -9,7 +9,7 @@
 
 namespace hinoki {
 
-constexpr auto enum_names(Recompute) { return std::array{"none", "layer"}; }
+constexpr auto enum_names(Recompute) { return std::array{"none", "inputs", "full"}; }
 constexpr auto enum_names(Device) { return std::array{"cpu", "cuda"}; }
 
 // What layers compute in: f32, f32 with matrix products whose factors are rounded to tf32, or bf16 with f32 masters,
@@ -141,6 +141,7 @@ struct GptConfig {
                          step_tokens(), " tokens are more than can be counted");
   }
 
+  DType dtype() const { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }  // of weights and activations
   int64_t step_sequences() const { return train.batch * train.micro_batches; }
   int64_t step_tokens() const { return step_sequences() * data.sequence; }
 };

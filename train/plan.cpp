@@ -3,48 +3,76 @@
 #include <algorithm>
 #include <sstream>
 
+#include "core/ops.h"
 #include "train/progress.h"
 
 namespace hinoki {
 namespace {
 
-// Floats a token that one layer keeps for its backward pass, in units given by the model's sizes. Each term is the
-// capture list of an op:
+// Elements a token that one layer keeps for its backward pass. Each term is the capture list of an op:
 //   qkv product: its input (norm1)            width      attention: qkv, out      3 width + width
 //   dense: its input is attention's output    -          residual norm: its sum   width
 //   up: its input (norm2)                     width      bias_gelu: its input     inner
 //   down: its input (gelu's output)           inner      residual norm: its sum   width
 // With a parallel residual there is one sum less. Dropout keeps nothing: its mask is a function.
-double kept_per_token(const ModelConfig& m) {
-  const double width = double(m.width()), inner = double(m.is_gpt2() ? m.gpt2.n_inner : m.gpt_neox.intermediate_size);
-  const double sums = !m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2;
-  return width * (1 + 4 + 1 + sums) + 2 * inner;
-}
+struct LayerMemory {
+  double width, inner, sums;
+
+  explicit LayerMemory(const ModelConfig& m)
+      : width(double(m.width())),
+        inner(double(m.is_gpt2() ? m.gpt2.n_inner : m.gpt_neox.intermediate_size)),
+        sums(!m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2) {}
+
+  double attention() const { return 4 * width; }
+  double mlp() const { return 2 * inner; }
+  double inputs() const { return (2 + sums) * width; }  // of attention and MLP, and the stream
+  double all() const { return inputs() + attention() + mlp(); }
+
+  // By a forward pass, and by what the backward pass computes again of one layer.
+  double kept(Recompute recompute) const {
+    return recompute == Recompute::full ? 2 * width : recompute == Recompute::inputs ? inputs() : all();
+  }
+  double again(Recompute recompute) const {
+    return recompute == Recompute::full ? all() : recompute == Recompute::inputs ? std::max(attention(), mlp()) : 0;
+  }
+  // The stream and its gradient, and the widest temporary of a backward pass.
+  double temporary() const { return 3 * width + std::max(2 * inner, 4 * width); }
+};
 
 }  // namespace
 
-Plan make_plan(const ModelConfig& model, int64_t batch, int64_t sequence, Recompute recompute) {
-  Parameters parameters(DType::f32);
-  make_model(model, parameters);
+Plan make_plan(const PlanFor& what) {
+  Parameters parameters(what.dtype);
+  make_model(what.model, parameters);
+  const int64_t element = int64_t(size_of(what.dtype)), wide_element = int64_t(size_of(wide(what.dtype)));
   Plan plan;
   plan.parameters = parameters.count();
-  plan.flops_per_token = token_cost(model, sequence).total();
-  plan.weight_bytes = plan.gradient_bytes = 4 * parameters.flat_size();
-  plan.moment_bytes = 8 * parameters.flat_size();
-  const double tokens = double(batch * sequence), layer = kept_per_token(model);
-  const double inner = double(model.is_gpt2() ? model.gpt2.n_inner : model.gpt_neox.intermediate_size);
-  const double width = double(model.width());
-  const double kept = recompute == Recompute::layer ? 2 * width * double(model.layers()) + layer
-                                                    : layer * double(model.layers());
-  // Beside what is kept: the stream and its gradient, and the widest temporary of a backward pass.
-  const double temporary = 3 * width + std::max(2 * inner, 4 * width);
-  const double logits = 256.0 * double(model.vocab_size());
-  plan.activation_bytes = int64_t(4 * (tokens * (kept + temporary) + logits));
+  plan.flops_per_token = token_cost(what.model, what.sequence).total();
+  plan.weight_bytes = element * parameters.flat_size();
+  plan.gradient_bytes = wide_element * parameters.flat_size();
+  plan.master_bytes = parameters.has_masters() ? plan.gradient_bytes : 0;
+  plan.moment_bytes = 2 * plan.gradient_bytes;
+  const LayerMemory layer(what.model);
+  const int64_t tokens = what.batch * what.sequence, vocabulary = what.model.vocab_size();
+  // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
+  const double kept = double(what.model.layers()) * layer.kept(what.recompute);
+  const double logits = double(std::min(tokens, loss_chunk_rows(vocabulary))) * double(vocabulary);
+  const double loss = double(tokens) * (kept + 3 * layer.width) + logits;
+  const double backward = double(tokens) * (kept + layer.again(what.recompute) + layer.temporary());
+  plan.activation_bytes = int64_t(double(element) * std::max(loss, backward));
   return plan;
 }
 
+Plan make_plan(const GptConfig& c) {
+  return make_plan({.model = c.model,
+                    .batch = c.train.batch,
+                    .sequence = c.data.sequence,
+                    .recompute = c.train.recompute,
+                    .dtype = c.dtype()});
+}
+
 std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
-  const Plan plan = make_plan(c.model, c.train.batch, c.data.sequence, c.train.recompute);
+  const Plan plan = make_plan(c);
   std::ostringstream out;
   const auto row = [&](const char* name, const std::string& value) {
     out << "  " << name << std::string(26 - std::min<size_t>(25, std::string(name).size()), ' ') << value << '\n';
@@ -52,15 +80,17 @@ std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
   out << c.model.architecture << ", " << c.model.layers() << " layers, width " << c.model.width() << ", vocabulary "
       << grouped(c.model.vocab_size()) << '\n';
   row("parameters", grouped(plan.parameters));
-  row("GFLOP per token", say(plan.flops_per_token / 1e9, "  (forward and backward, sequences of ", c.data.sequence, ")"));
-  row("tokens per step", say(grouped(c.step_tokens()), "  = ", c.train.micro_batches, " micro-batches x ", c.train.batch,
-                             " sequences x ", c.data.sequence));
+  row("GFLOP per token",
+      say(plan.flops_per_token / 1e9, "  (forward and backward, sequences of ", c.data.sequence, ")"));
+  row("tokens per step", say(grouped(c.step_tokens()), "  = ", c.train.micro_batches, " micro-batches x ",
+                             c.train.batch, " sequences x ", c.data.sequence));
   row("TFLOP per step", say(plan.flops_per_token * double(c.step_tokens()) / 1e12));
   row("steps", say(grouped(c.train.steps), "  = ", grouped(c.train.steps * c.step_tokens()), " tokens"));
   if (corpus_tokens > 0)
     row("steps per epoch", say(grouped(corpus_tokens / c.step_tokens()), "  of ", grouped(corpus_tokens), " tokens"));
   out << "memory\n";
   row("weights", mebibytes(double(plan.weight_bytes)));
+  if (plan.master_bytes) row("f32 masters", mebibytes(double(plan.master_bytes)));
   row("gradients", mebibytes(double(plan.gradient_bytes)));
   row("moments", mebibytes(double(plan.moment_bytes)));
   row("activations, about", mebibytes(double(plan.activation_bytes)));

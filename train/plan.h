@@ -7,14 +7,21 @@
 namespace hinoki {
 
 struct Plan {
-  int64_t parameters = 0;        // elements
-  double flops_per_token = 0;    // forward and backward, attention in full
-  int64_t weight_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
+  int64_t parameters = 0;      // elements
+  double flops_per_token = 0;  // forward and backward, attention in full
+  int64_t weight_bytes = 0, master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
   int64_t activation_bytes = 0;  // what the backward pass of one micro-batch keeps, and its largest temporaries
-  int64_t total() const { return weight_bytes + gradient_bytes + moment_bytes + activation_bytes; }
+  int64_t total() const { return weight_bytes + master_bytes + gradient_bytes + moment_bytes + activation_bytes; }
 };
 
-Plan make_plan(const ModelConfig& model, int64_t batch, int64_t sequence, Recompute recompute);
+struct PlanFor {
+  const ModelConfig& model;
+  int64_t batch, sequence;
+  Recompute recompute = Recompute::none;
+  DType dtype = DType::f32;  // of weights and activations
+};
+Plan make_plan(const PlanFor& what);
+Plan make_plan(const GptConfig& config);
 // The lines of `hinoki plan`. `corpus_tokens`: of the training split, 0 if unknown.
 std::string print_plan(const GptConfig& config, int64_t corpus_tokens);
 

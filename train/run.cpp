@@ -17,7 +17,7 @@ Run::Run(const GptConfig& config)
     : config_(config),
       tokenizer_(Tokenizer::load(config.data.tokenizer)),
       validation_(config.data.corpora.at(0).path, "validation", tokenizer_.hash()),
-      parameters_(config.precision == Precision::bf16 ? DType::bf16 : DType::f32, config.device) {
+      parameters_(config.dtype(), config.device) {
   require<Exit::usage>(tokenizer_.size() <= config.model.vocab_size(), "the tokenizer ", config.data.tokenizer, " has ",
                        tokenizer_.size(), " pieces, more than model.vocab_size = ", config.model.vocab_size());
   std::vector<BlendPart> parts;

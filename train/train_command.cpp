@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "core/base/device.h"
 #include "core/base/isa.h"
 #include "core/base/log.h"
 #include "core/base/parallel.h"
@@ -63,7 +64,8 @@ bool due(int64_t step, int64_t every, int64_t last) { return step == last || (ev
 
 void show_evaluation(int64_t step, const Evaluation& e) {
   char text[160];
-  std::snprintf(text, sizeof text, "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
+  std::snprintf(text, sizeof text,
+                "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
                 (long long)step, e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
   inform(text);
 }
@@ -89,10 +91,14 @@ std::optional<SnapshotPath> newest(const GptConfig& config) {
 class Loop {
  public:
   Loop(const GptConfig& config, Run& run)
-      : config_(config.log), folder_(config.run), last_(config.train.steps), run_(run),
+      : config_(config.log),
+        folder_(config.run),
+        last_(config.train.steps),
+        run_(run),
         progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
                   machine_figures().fma_gflops),
-        records_(config.run, run.steps_done()), saved_(run.steps_done()) {}
+        records_(config.run, run.steps_done()),
+        saved_(run.steps_done()) {}
 
   void to_the_end() {
     try {
@@ -151,17 +157,19 @@ void require_run(const std::string& folder) {
   require<Exit::usage>(is_directory(folder), folder, ": there is no such run folder");
   require<Exit::usage>(!is_file(folder + "/manifest.json"), folder,
                        ": is a snapshot; give its run folder, which goes on from the newest one");
-  require<Exit::usage>(is_file(folder + "/config.toml"), folder,
-                       ": is not a run folder, for it has no config.toml; give the folder that `run` names in the config");
+  require<Exit::usage>(
+      is_file(folder + "/config.toml"), folder,
+      ": is not a run folder, for it has no config.toml; give the folder that `run` names in the config");
 }
 
 // Refused here with figures, and not by the kernel in the middle of a step.
 void require_memory(const GptConfig& config) {
-  const Plan plan = make_plan(config.model, config.train.batch, config.data.sequence, config.train.recompute);
-  const double has = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+  const Plan plan = make_plan(config);
+  const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
+                                                  : double(device_table(config.device).total_memory());
   require<Exit::usage>(double(plan.total()) <= has, "this run needs about ", mebibytes(double(plan.total())),
-                       " of memory, this machine has ", mebibytes(has),
-                       "; a smaller model, train.batch or data.sequence, or train.recompute = \"layer\" needs less "
+                       " of memory, the ", config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has),
+                       "; a smaller model, train.batch or data.sequence, or train.recompute = \"full\" needs less "
                        "(`hinoki plan` tells what takes how much)");
 }
 

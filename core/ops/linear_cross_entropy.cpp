@@ -9,13 +9,14 @@
 #include "kernels/softmax_loss.h"
 
 namespace hinoki {
-namespace {
 
 // Rows of a chunk. The weight's gradient is read and written once for each chunk, which at 256 rows costs 7 % of the
 // time; 512 are taken while their logits stay within 64 MiB of floats. The bits do not depend on it.
-int64_t chunk_rows(int64_t vocab) {
+int64_t loss_chunk_rows(int64_t vocab) {
   return std::clamp<int64_t>((int64_t{1} << 24) / std::max<int64_t>(vocab, 1), 256, 512);
 }
+
+namespace {
 
 struct Problem {
   const Tensor &x, &weight, &labels;
@@ -36,7 +37,7 @@ struct Problem {
   // Calls body(first row, rows, logits) for each chunk, losses filled in and, with `gradient`, logits = dlogits.
   template <class Body>
   void each_chunk(double* losses, bool gradient, const Body& body) const {
-    const int64_t chunk = std::min(chunk_rows(vocab), rows);
+    const int64_t chunk = std::min(loss_chunk_rows(vocab), rows);
     Tensor logits = empty({chunk, vocab}, x.dtype(), x.device());
     for (int64_t i = 0; i < rows; i += chunk) {
       const int64_t n = std::min(chunk, rows - i);

@@ -14,17 +14,32 @@ namespace {
 
 ModelConfig neox(bool parallel_residual, double rotary_pct, bool tied, double dropout) {
   ModelConfig c;
-  c.gpt_neox = {.vocab_size = 53, .hidden_size = 24, .num_hidden_layers = 2, .num_attention_heads = 3,
-                .intermediate_size = 40, .max_position_embeddings = 32, .hidden_act = parallel_residual ? "gelu_new" : "gelu",
-                .rotary_pct = rotary_pct, .use_parallel_residual = parallel_residual, .tie_word_embeddings = tied,
-                .hidden_dropout = dropout, .attention_dropout = dropout};
+  c.gpt_neox = {.vocab_size = 53,
+                .hidden_size = 24,
+                .num_hidden_layers = 2,
+                .num_attention_heads = 3,
+                .intermediate_size = 40,
+                .max_position_embeddings = 32,
+                .hidden_act = parallel_residual ? "gelu_new" : "gelu",
+                .rotary_pct = rotary_pct,
+                .use_parallel_residual = parallel_residual,
+                .tie_word_embeddings = tied,
+                .hidden_dropout = dropout,
+                .attention_dropout = dropout};
   return c;
 }
 
 ModelConfig gpt2(double dropout, bool tied) {
   ModelConfig c{.architecture = "gpt2", .gpt_neox = {}, .gpt2 = {}};
-  c.gpt2 = {.vocab_size = 53, .n_embd = 24, .n_layer = 2, .n_head = 3, .n_inner = 40, .n_positions = 32,
-            .attn_pdrop = dropout, .embd_pdrop = dropout, .resid_pdrop = dropout,
+  c.gpt2 = {.vocab_size = 53,
+            .n_embd = 24,
+            .n_layer = 2,
+            .n_head = 3,
+            .n_inner = 40,
+            .n_positions = 32,
+            .attn_pdrop = dropout,
+            .embd_pdrop = dropout,
+            .resid_pdrop = dropout,
             .tie_word_embeddings = tied};
   return c;
 }
@@ -71,7 +86,7 @@ TEST_P(EveryModel, RecomputeGivesTheSameBitsAndAnnouncesEachLeafOnce) {
   const Tensor ids = test::integers({2, 9}, 0, 53, 1), labels = test::integers({2, 9}, 0, 53, 2);
   std::vector<Tensor> gradients;
   size_t announced = 0;
-  for (const Recompute how : {Recompute::none, Recompute::layer}) {
+  for (const Recompute how : {Recompute::none, Recompute::inputs, Recompute::full}) {
     Model m(GetParam());
     m.lm->recompute = how;
     m.parameters.clear_gradients();
@@ -139,8 +154,8 @@ TEST_P(EveryModel, TooLongSequencesAreRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, EveryModel,
-                         testing::Values(neox(false, 1.0, false, 0), neox(true, 0.25, true, 0), neox(true, 0.5, false, 0.2),
-                                         gpt2(0, true), gpt2(0.2, false)),
+                         testing::Values(neox(false, 1.0, false, 0), neox(true, 0.25, true, 0),
+                                         neox(true, 0.5, false, 0.2), gpt2(0, true), gpt2(0.2, false)),
                          [](const auto& info) { return std::to_string(info.index); });
 
 TEST(Generation, GreedyFollowsTheLikeliestTokenAndStopsAtTheEnd) {
@@ -159,7 +174,8 @@ TEST(Generation, GreedyFollowsTheLikeliestTokenAndStopsAtTheEnd) {
   const auto stopped = generate(*m.lm, prompt, {.sampling = {.temperature = 0}, .max_tokens = 10, .end = made[4]});
   EXPECT_LE(stopped.size(), 5u);
   EXPECT_EQ(stopped.back(), made[4]);
-  EXPECT_EQ(generate(*m.lm, prompt, {.sampling = {}, .max_tokens = 1000}).size(), 29u) << "never past the model's positions";
+  EXPECT_EQ(generate(*m.lm, prompt, {.sampling = {}, .max_tokens = 1000}).size(), 29u)
+      << "never past the model's positions";
 }
 
 TEST(TokenCost, IsThatOfTheMatrices) {
