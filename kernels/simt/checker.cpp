@@ -21,10 +21,10 @@ struct Use {  // one access of the running thread
 std::string describe(const Use& u) {
   engine->quiet = true;
   static constexpr const char* kVerbs[] = {"read", "write", "atomic"};
-  std::string where =
-      u.shared ? say("shared ", u.name != nullptr ? u.name : "memory outside every variable") : "global memory";
-  if (u.region != nullptr) where += say(" at byte ", u.p - u.region->base, " of ", u.region->bytes);
-  return say(kVerbs[int(u.access)], " of ", u.bytes, " bytes of ", where, " (", source_line(u.address), ")");
+  const std::string what = say(kVerbs[int(u.access)], " of ", u.bytes, " bytes "), line = source_line(u.address);
+  if (u.region == nullptr) return say(what, "at ", static_cast<const void*>(u.p), " (", line, ")");
+  return say(what, "of ", u.shared ? "shared " : "global memory", u.shared ? u.name : "", " at byte ",
+             u.p - u.region->base, " of ", u.region->bytes, " (", line, ")");
 }
 
 // Is what the stamp tells of ordered before the running thread's next access?
@@ -107,7 +107,7 @@ bool readable_by_all(const Engine& e, const Use& u) {
 }
 
 [[noreturn]] void fault_outside(const Use& u) {
-  if (u.shared) fault("out of bounds: ", describe(u));
+  if (u.shared) fault("out of bounds: ", describe(u), ": shared memory outside every variable");
   fault("not device memory: ", describe(u),
         in_device_memory(u.p) ? ": it has been released or was never allocated" : ": a pointer of the host, or none");
 }

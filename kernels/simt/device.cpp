@@ -18,13 +18,14 @@ void copy_in(void* to, const void* host, size_t bytes, Stream) {
 void copy_out(void* host, const void* from, size_t bytes, Stream) {
   if (bytes == 0) return;
   const DeviceAccess access;
-  device_reads(from, 0, "copy from the device");
+  device_holds(from, bytes, "copy from the device");
   std::memcpy(host, from, bytes);
 }
 
 void copy(void* to, const void* from, size_t bytes, Stream) {
   if (bytes == 0) return;
   const DeviceAccess access;
+  device_holds(from, bytes, "copy on the device");
   device_writes(to, bytes, "copy on the device");
   std::memcpy(to, from, bytes);
 }

@@ -1,18 +1,17 @@
+// Blocks of device memory: pages of one reserved range, which is protected while no kernel or copy runs.
 #include "kernels/simt/device_memory.h"
 
-#include <signal.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <bit>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 
-#include "kernels/simt/engine.h"
+#include "core/base/check.h"
+#include "kernels/simt/guard.h"
 
 namespace hinoki::simt {
 namespace {
@@ -40,7 +39,6 @@ struct Memory {
   std::recursive_mutex mutex;
   int depth = 0;  // of DeviceAccess
 
-  Memory();
   void protect(int protection) {
     if (high_water > 0) mprotect(base, high_water * kPage, protection);
   }
@@ -49,32 +47,6 @@ struct Memory {
 Memory& memory() {
   static Memory* m = new Memory;  // outlives every static tensor
   return *m;
-}
-
-// Host code that touches device memory would crash on a GPU machine; here it is told why.
-void explain_fault(int signal, siginfo_t* info, void*) {
-  const void* p = info->si_addr;
-  char text[300] = "";
-  int length = 0;
-  if (engine != nullptr && engine->stacks.overflown(p)) {
-    length = std::snprintf(text, sizeof text, "emulator: a kernel's thread has overflown its stack of 128 KiB\n");
-  } else if (in_device_memory(p)) {
-    const Region* r = find_device(p);
-    length =
-        std::snprintf(text, sizeof text,
-                      "emulator: host code touched device memory at %p (byte %td of a block of %zu bytes); copy it "
-                      "with the functions of core/base/device.h\n",
-                      p, r != nullptr ? static_cast<const char*>(p) - r->base : 0, r != nullptr ? r->bytes : 0);
-  }
-  if (length > 0 && write(STDERR_FILENO, text, size_t(length)) < 0) return;
-  ::signal(signal, SIG_DFL);  // the access is tried again and ends the program
-}
-
-Memory::Memory() {
-  struct sigaction action = {};
-  action.sa_sigaction = explain_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, nullptr);
 }
 
 // The block that holds all of [p, p + bytes).
@@ -101,6 +73,7 @@ size_t take_pages(Memory& m, size_t pages) {
 }  // namespace
 
 DeviceAccess::DeviceAccess() {
+  explain_faults();
   Memory& m = memory();
   m.mutex.lock();
   if (m.depth++ == 0) m.protect(PROT_READ | PROT_WRITE);
@@ -114,6 +87,7 @@ DeviceAccess::~DeviceAccess() {
 
 void* allocate_device(size_t bytes, size_t element) {
   require(std::has_single_bit(element) && element <= 16, "emulator: elements of ", element, " bytes");
+  explain_faults();
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   if (bytes > m.limit - m.used) return nullptr;
@@ -142,12 +116,17 @@ void release_device(void* p) {
   if (p == nullptr) return;
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
-  const std::unique_ptr<Block> block(&holder(p, 0, "release"));
-  require(block->base == p, "release: ", p, " is inside a block of device memory");
+  Block& found = holder(p, 0, "release");
+  require(found.base == p, "release: ", p, " is inside a block of device memory");
+  const std::unique_ptr<Block> block(&found);
   std::fill_n(m.owner + block->first_page, block->pages, nullptr);
   if (block->pages >= 256) madvise(m.base + block->first_page * kPage, block->pages * kPage, MADV_DONTNEED);
   m.free_runs.emplace(block->pages, block->first_page);
   m.used -= block->bytes;
+}
+
+void device_holds(const void* p, size_t bytes, const char* who) {
+  if (bytes > 0) holder(p, bytes, who);
 }
 
 void device_reads(const void* p, size_t bytes, const char* who) {

@@ -19,7 +19,9 @@ class DeviceAccess {
 void* allocate_device(size_t bytes, size_t element);
 void release_device(void* p);
 
-// Requires that all of it lies in one block and that the host, a kernel or a library has written what is read.
+// Require that all of it lies in one block; and of what is read, that the host, a kernel or a library has written it.
+// What is written counts as written from here on.
+void device_holds(const void* p, size_t bytes, const char* who);
 void device_reads(const void* p, size_t bytes, const char* who);
 void device_writes(void* p, size_t bytes, const char* who);
 

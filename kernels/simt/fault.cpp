@@ -1,8 +1,9 @@
 // Naming what went wrong: kernels and source lines by address (from the program's own debug information), threads.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
+#include <vector>
 
 #include "kernels/simt/engine.h"
 
@@ -11,21 +12,20 @@ namespace {
 
 std::string base_name(std::string path) { return path.substr(path.rfind('/') + 1); }
 
-// First line of what the command prints.
-std::string first_line(const std::string& command) {
-  char text[1024] = "";
+std::vector<std::string> lines_of(const std::string& command) {
+  std::vector<std::string> lines;
+  char text[1024];
   if (FILE* f = popen(command.c_str(), "r")) {
-    if (std::fgets(text, sizeof text, f) == nullptr) text[0] = 0;
+    while (std::fgets(text, sizeof text, f) != nullptr) lines.emplace_back(text, std::strcspn(text, "\n"));
     pclose(f);
   }
-  std::string line = text;
-  return line.substr(0, line.find('\n'));
+  return lines;
 }
 
-std::string ask_debug_information(const char* options, uintptr_t address) {
+std::vector<std::string> ask_debug_information(const char* options, uintptr_t address) {
   std::ostringstream command;
   command << "addr2line " << options << " -e /proc/" << getpid() << "/exe 0x" << std::hex << address << " 2>/dev/null";
-  return first_line(command.str());
+  return lines_of(command.str());
 }
 
 void erase_all(std::string& text, const std::string& part) {
@@ -34,13 +34,17 @@ void erase_all(std::string& text, const std::string& part) {
 
 }  // namespace
 
+// Where a function was inlined, its callers follow.
 std::string source_line(uintptr_t address) {
-  const std::string line = ask_debug_information("-s", address - 1);  // the call, not what follows it
-  return line.empty() ? "?" : line.substr(0, line.find(' '));
+  std::string all;
+  for (const std::string& line : ask_debug_information("-s -i", address - 1))  // the call, not what follows it
+    all += (all.empty() ? "" : ", from ") + line.substr(0, line.find(' '));
+  return all.empty() ? "?" : all;
 }
 
 std::string kernel_name(const void* kernel) {
-  std::string name = ask_debug_information("-f -C", reinterpret_cast<uintptr_t>(kernel));
+  const std::vector<std::string> lines = ask_debug_information("-f -C", reinterpret_cast<uintptr_t>(kernel));
+  std::string name = lines.empty() ? "" : lines[0];
   erase_all(name, "(anonymous namespace)::");
   erase_all(name, "hinoki::");
   erase_all(name, "kernels::");

@@ -34,7 +34,7 @@ void cp_async16(void* to, const void* from, bool valid = true);
 void cp_async_commit();
 void cp_async_wait_pending(int pending);
 template <int Pending>
-void cp_async_wait() {
+__forceinline__ void cp_async_wait() {
   cp_async_wait_pending(Pending);
 }
 
