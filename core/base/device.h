@@ -32,9 +32,10 @@ inline const DeviceTable* cuda_device = nullptr;
 
 inline const DeviceTable& device_table(Device d) {
   require(d == Device::cuda, "device ", d, " has no table: its memory is the program's own");
-  require(cuda_device != nullptr,
-          "there is no CUDA device: this needs a machine with a GPU and a build with CUDA (cmake --preset cuda), or "
-          "device = \"cpu\"");
+  require<Exit::usage>(
+      cuda_device != nullptr,
+      "there is no CUDA device: this needs a machine with a GPU and a build with CUDA (cmake --preset cuda), or "
+      "device = \"cpu\"");
   return *cuda_device;
 }
 inline bool has_device(Device d) { return d == Device::cpu || cuda_device != nullptr; }

@@ -62,8 +62,8 @@ TEST(Usage, SizesThatCannotBe) {
   refused("hidden_size = 1099511627776 is not between 1 and", "model.hidden_size=1099511627776");
   refused("num_hidden_layers = 1000000 is not between 0 and", "model.num_hidden_layers=1000000");
   refused("more than can be counted", "train.steps=9223372036854775807");
-  refused("this machine has", "model.hidden_size=262144");
-  refused("this machine has", "train.batch=1000000");
+  refused("the machine has", "model.hidden_size=262144");
+  refused("the machine has", "train.batch=1000000");
   EXPECT_FALSE(std::filesystem::exists(p.path("run")));
 }
 
