@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "core/base/check.h"
 #include "kernels/simt/guard.h"
@@ -19,7 +20,10 @@ namespace {
 constexpr size_t kPage = 4096, kPages = size_t{1} << 24, kGap = 512;  // 64 GiB of addresses
 
 struct Block : Region {
-  size_t first_page = 0, pages = 0;
+  char* start = nullptr;  // of its pages
+  size_t pages = 0;
+  Block* next_open = nullptr;
+  void protect(int protection) { mprotect(start, pages * kPage, protection); }
   ~Block() { std::free(cells); }
 };
 
@@ -37,11 +41,8 @@ struct Memory {
   std::multimap<size_t, size_t> free_runs;                          // number of pages -> first page
   size_t used = 0, limit = size_t{16} << 30;
   std::recursive_mutex mutex;
-  int depth = 0;  // of DeviceAccess
-
-  void protect(int protection) {
-    if (high_water > 0) mprotect(base, high_water * kPage, protection);
-  }
+  int depth = 0;                 // of DeviceAccess
+  Block* open_blocks = nullptr;  // a list through next_open
 };
 
 Memory& memory() {
@@ -70,19 +71,34 @@ size_t take_pages(Memory& m, size_t pages) {
   return m.high_water - pages;
 }
 
+void close_blocks(Memory& m) {
+  for (; m.open_blocks != nullptr; m.open_blocks = m.open_blocks->next_open) {
+    m.open_blocks->open = false;
+    m.open_blocks->protect(PROT_NONE);
+  }
+}
+
 }  // namespace
 
 DeviceAccess::DeviceAccess() {
   explain_faults();
   Memory& m = memory();
   m.mutex.lock();
-  if (m.depth++ == 0) m.protect(PROT_READ | PROT_WRITE);
+  ++m.depth;
 }
 
 DeviceAccess::~DeviceAccess() {
   Memory& m = memory();
-  if (--m.depth == 0) m.protect(PROT_NONE);
+  if (--m.depth == 0) close_blocks(m);
   m.mutex.unlock();
+}
+
+void open_device(const Region& region) {
+  auto& block = static_cast<Block&>(const_cast<Region&>(region));
+  if (block.open) return;
+  block.open = true;
+  block.protect(PROT_READ | PROT_WRITE);
+  block.next_open = std::exchange(memory().open_blocks, &block);
 }
 
 void* allocate_device(size_t bytes, size_t element) {
@@ -95,18 +111,18 @@ void* allocate_device(size_t bytes, size_t element) {
   const size_t first = take_pages(m, pages);
   if (first == kPages) return nullptr;
   auto block = std::make_unique<Block>();
-  char* start = m.base + first * kPage;
-  block->base = start + kGap;
+  block->start = m.base + first * kPage;
+  block->base = block->start + kGap;
   block->bytes = bytes;
   block->shift = unsigned(std::countr_zero(element));
+  block->open = false;
   block->birth = next_interval();
-  block->first_page = first;
   block->pages = pages;
   block->cells = static_cast<Cell*>(std::calloc((bytes >> block->shift) + 1, sizeof(Cell)));
   require(block->cells != nullptr, "emulator: no memory for the history of ", bytes, " bytes");
-  mprotect(start, pages * kPage, PROT_READ | PROT_WRITE);
-  std::memset(start, 0xff, pages * kPage);  // NaN in every float format
-  if (m.depth == 0) mprotect(start, pages * kPage, PROT_NONE);
+  block->protect(PROT_READ | PROT_WRITE);
+  std::memset(block->start, 0xff, pages * kPage);  // NaN in every float format
+  block->protect(PROT_NONE);
   m.used += bytes;
   std::fill_n(m.owner + first, pages, block.get());
   return block.release()->base;
@@ -118,21 +134,24 @@ void release_device(void* p) {
   const std::lock_guard lock(m.mutex);
   Block& found = holder(p, 0, "release");
   require(found.base == p, "release: ", p, " is inside a block of device memory");
+  if (found.open) close_blocks(m);
   const std::unique_ptr<Block> block(&found);
-  std::fill_n(m.owner + block->first_page, block->pages, nullptr);
-  if (block->pages >= 256) madvise(m.base + block->first_page * kPage, block->pages * kPage, MADV_DONTNEED);
-  m.free_runs.emplace(block->pages, block->first_page);
+  const size_t first = size_t(block->start - m.base) / kPage;
+  std::fill_n(m.owner + first, block->pages, nullptr);
+  if (block->pages >= 256) madvise(block->start, block->pages * kPage, MADV_DONTNEED);
+  m.free_runs.emplace(block->pages, first);
   m.used -= block->bytes;
 }
 
 void device_holds(const void* p, size_t bytes, const char* who) {
-  if (bytes > 0) holder(p, bytes, who);
+  if (bytes > 0) open_device(holder(p, bytes, who));
 }
 
 void device_reads(const void* p, size_t bytes, const char* who) {
   if (bytes == 0) return;
   const DeviceAccess access;
   const Block& block = holder(p, bytes, who);
+  open_device(block);
   if (block.filled) return;
   const size_t offset = size_t(static_cast<const char*>(p) - block.base);
   for (size_t i = offset >> block.shift; i <= (offset + bytes - 1) >> block.shift; ++i)
@@ -144,6 +163,7 @@ void device_writes(void* p, size_t bytes, const char* who) {
   if (bytes == 0) return;
   const DeviceAccess access;
   Block& block = holder(p, bytes, who);
+  open_device(block);
   if (block.filled) return;  // and no launch is under way: nothing to order
   block.filled = bytes == block.bytes;
   if (block.filled) return;

@@ -7,7 +7,8 @@
 
 namespace hinoki::simt {
 
-// Device memory may be touched by this thread, and by no other, while one lives. They nest.
+// While one lives, the blocks that are announced below (or by a kernel's accesses) may be touched by this thread, and
+// by no other. They nest. Blocks open one by one: protecting all memory anew would cost milliseconds a gigabyte.
 class DeviceAccess {
  public:
   DeviceAccess();
@@ -19,8 +20,8 @@ class DeviceAccess {
 void* allocate_device(size_t bytes, size_t element);
 void release_device(void* p);
 
-// Require that all of it lies in one block; and of what is read, that the host, a kernel or a library has written it.
-// What is written counts as written from here on.
+// Open the block, and require that all of the bytes lie in it; and of what is read, that the host, a kernel or a
+// library has written it. What is written counts as written from here on.
 void device_holds(const void* p, size_t bytes, const char* who);
 void device_reads(const void* p, size_t bytes, const char* who);
 void device_writes(void* p, size_t bytes, const char* who);
@@ -32,5 +33,7 @@ void set_device_limit(size_t bytes);  // for tests of what happens when memory i
 bool in_device_memory(const void* p);
 // The block in whose pages p lies, perhaps outside its bounds; null: none.
 const Region* find_device(const void* p);
+// Lets the caller, who has DeviceAccess, touch a block.
+void open_device(const Region& block);
 
 }  // namespace hinoki::simt

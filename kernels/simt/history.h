@@ -23,6 +23,7 @@ struct Region {
   size_t bytes = 0;
   unsigned shift = 0;   // log2 of the element's size
   bool filled = false;  // the host has written all of it
+  bool open = true;     // may be touched now
   uint64_t birth = 0;   // interval in which its contents began
   Cell* cells = nullptr;
 };

@@ -5,18 +5,26 @@
 
 #include "kernels/simt/meeting.h"
 
-#define SHARED(name, ...)                                                                                         \
-  auto& name = *[] {                                                                                              \
-    static const char key = 0;                                                                                    \
-    using Shared = ::hinoki::simt::Type<__VA_ARGS__>;                                                             \
-    return static_cast<Shared*>(                                                                                  \
-        ::hinoki::simt::shared_variable(&key, #name, sizeof(Shared), sizeof(std::remove_all_extents_t<Shared>))); \
+#define SHARED(name, ...)                                                                                \
+  auto& name = *[] {                                                                                     \
+    static const char key = 0;                                                                           \
+    using Shared = ::hinoki::simt::Type<__VA_ARGS__>;                                                    \
+    return static_cast<Shared*>(                                                                         \
+        ::hinoki::simt::shared_variable(&key, #name, sizeof(Shared), ::hinoki::simt::kElement<Shared>)); \
   }()
 #define DYNAMIC_SHARED(name, ...)                               \
   auto* name = static_cast<::hinoki::simt::Type<__VA_ARGS__>*>( \
-      ::hinoki::simt::shared_variable(nullptr, #name, 0, sizeof(::hinoki::simt::Type<__VA_ARGS__>)))
+      ::hinoki::simt::shared_variable(nullptr, #name, 0, ::hinoki::simt::kElement<::hinoki::simt::Type<__VA_ARGS__>>))
 
 namespace hinoki::simt {
+
+// The smallest part of a variable that threads may share out among themselves: an element of an array; of a struct
+// perhaps a byte, but for small ones, which are numbers (bf16, float4), a word or the whole.
+template <class T, class E = std::remove_all_extents_t<T>>
+constexpr size_t kElement = std::is_scalar_v<E> ? sizeof(E)
+                            : sizeof(E) > 16    ? 1
+                            : alignof(E) < 4    ? alignof(E)
+                                                : 4;
 
 // The block's variable `key`, made at the first call and filled with NaN; a null key is the dynamic part.
 void* shared_variable(const void* key, const char* name, size_t bytes, size_t element);

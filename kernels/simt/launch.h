@@ -25,8 +25,8 @@ struct Launch {
 // must not. Launches are one after the other, whatever their streams.
 void run_grid(const Launch& launch);
 
-// Schedule 0 runs blocks and threads in order, 1 in reverse; any other shuffles blocks, and threads anew at each
-// barrier. Unless fixed, each launch takes the next of them; HINOKI_SCHEDULE in the environment fixes it, too.
+// Schedule 0 runs blocks and threads in order, 1 in reverse; any other shuffles the blocks, and the threads anew at
+// each barrier. Unless fixed (here, or by HINOKI_SCHEDULE in the environment), launches differ, by their number.
 void fix_schedule(uint32_t schedule);
 void rotate_schedules();
 
