@@ -10,7 +10,9 @@
 // 4, row counted over the global batch; d(p) = p / (1 - dropout) if the word >= dropout * 2^32, else 0.
 //
 // Keys are taken in fixed blocks from key 0 on, with a running maximum and sum. So the bits of a row of `out` depend
-// neither on the other rows of the call (decoding with a cache gives the bits of the full pass), nor on threads.
+// neither on the other rows of the call (decoding with a cache gives the bits of the full pass), nor on threads. (On
+// CUDA a call of one query cuts its keys into fixed parts instead: bits of its own, the same in any batch.)
+// Statistics are in wide(dtype).
 #pragma once
 #include "core/base/philox.h"
 #include "kernels/kernel.h"
@@ -43,7 +45,7 @@ struct Attention {
   AttentionShape shape;
   HeadRows q, k, v;
   MutableHeadRows out;
-  void* lse = nullptr;  // [batch, heads, q_time] in dtype, kept for the backward pass; may be null
+  void* lse = nullptr;  // [batch, heads, q_time] in wide(dtype), kept for the backward pass; may be null
 };
 
 struct AttentionGrad {          // dv[j] = sum over i of d(p[i][j]) * dout[i];  dp[i][j] = <dout[i], v[j]>

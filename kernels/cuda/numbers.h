@@ -43,6 +43,12 @@ __device__ inline uint32_t to_tf32(float x) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
   return y;
 }
+// 2^x to 2 units in the last place; results below the smallest normal number are zero.
+__device__ inline float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 #else
 inline float widen(f16 x) { return to_float(x); }
 inline uint16_t bf16_bits(float x) { return to_bf16(x).bits; }
@@ -53,6 +59,7 @@ inline uint32_t to_tf32(float x) {
   if ((bits & 0x7f800000u) == 0x7f800000u) return x != x ? 0x7fffffffu : bits;
   return (bits + 0x1000u) & 0xffffe000u;
 }
+inline float fast_exp2(float x) { return std::exp2(x); }
 #endif
 
 // The halves of what pack_bf16 made.

@@ -1,0 +1,45 @@
+// The forward pass of causal attention on CUDA: tensor cores for bf16 (cuda/attention_forward.h), a pass over the cache
+// for one query (attention_decode.h), and f32 arithmetic for the rest (attention_plain.h).
+#include "kernels/cuda/attention_decode.h"
+#include "kernels/cuda/attention_forward.h"
+#include "kernels/cuda/attention_plain.h"
+#include "kernels/cuda/scratch.h"
+
+namespace hinoki::kernels {
+namespace {
+
+bool fits_tensor_cores(const Attention& call) {
+  const AttentionShape& g = call.shape;
+  return g.dtype == DType::bf16 && g.dim <= kMostTensorDim && g.dim % 8 == 0 && vector_rows<bf16>(call.q) &&
+         vector_rows<bf16>(call.k) && vector_rows<bf16>(call.v) && vector_rows<bf16>(call.out);
+}
+
+template <class T>
+void run(const Attention& call, Stream stream) {
+  const AttentionShape& g = call.shape;
+  const bool decode = can_decode<T>(call);
+  const size_t places = g.segments ? size_t(g.batch * g.kv_time) : 0, floats = decode ? decode_floats(g) : 0;
+  auto* const scratch = places + floats ? cuda_scratch<int32_t>(stream, 2 * places + floats) : nullptr;
+  const int32_t* const first = g.segments ? find_segments(g, scratch, scratch + places, stream).first : nullptr;
+  if (decode)
+    launch_attention_decode<T>(call, first, reinterpret_cast<float*>(scratch + 2 * places), stream);
+  else if (fits_tensor_cores(call))
+    launch_attention_forward(call, first, stream);
+  else
+    launch_attention_forward_plain<T>(call, first, stream);
+}
+
+const bool ready = attention.provide(Device::cuda, [](const Attention& call, Stream stream) {
+  const AttentionShape& g = call.shape;
+  check_attention("attention", g);
+  for (const int64_t stride : {call.q.row_stride, call.k.row_stride, call.v.row_stride, call.out.row_stride})
+    check_stride("attention", stride);
+  if (g.batch * g.heads * g.q_time == 0) return;
+  if (g.dtype == DType::bf16)
+    run<bf16>(call, stream);
+  else
+    run<float>(call, stream);
+});
+
+}  // namespace
+}  // namespace hinoki::kernels

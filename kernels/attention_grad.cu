@@ -1,0 +1,55 @@
+// The backward pass of causal attention on CUDA: statistics of the queries, then one sweep for dk and dv and one for dq
+// (cuda/attention_backward.h says why two); on tensor cores for bf16, in f32 arithmetic for the rest.
+#include "kernels/cuda/attention_backward.h"
+#include "kernels/cuda/attention_plain.h"
+#include "kernels/cuda/scratch.h"
+
+namespace hinoki::kernels {
+namespace {
+
+template <class T>
+bool all_vector_rows(const AttentionGrad& call) {
+  for (const HeadRows& x : {call.q, call.k, call.v, call.out, call.dout})
+    if (!vector_rows<T>(x)) return false;
+  for (const MutableHeadRows& x : {call.dq, call.dk, call.dv})
+    if (!vector_rows<T>(x)) return false;
+  return call.shape.dim % kVector<T> == 0;
+}
+
+template <class T>
+void run(const AttentionGrad& call, Stream stream) {
+  const AttentionShape& g = call.shape;
+  const int64_t padded = (g.kv_time + kStatisticsBlock - 1) / kStatisticsBlock * kStatisticsBlock;
+  const int64_t places = g.segments ? g.batch * g.kv_time : 0, queries = g.batch * g.heads * padded;
+  float* const lse = cuda_scratch<float>(stream, size_t(2 * queries + 2 * places));
+  const QueryStatistics statistics{lse, lse + queries, int(padded)};
+  auto* const bounds = reinterpret_cast<int32_t*>(lse + 2 * queries);
+  const SegmentBounds segments = g.segments ? find_segments(g, bounds, bounds + places, stream) : SegmentBounds{};
+
+  const bool vectors = all_vector_rows<T>(call);
+  simt::launch(attention_statistics<T>, grid_blocks("attention_grad", queries / kStatisticsRows), kStatisticsThreads, 0,
+               stream, call, lse, lse + queries, int(padded), vectors);
+  if (std::is_same_v<T, bf16> && vectors && g.dim <= kMostTensorDim) {
+    launch_attention_backward<Side::keys>(call, statistics, segments.end, stream);
+    launch_attention_backward<Side::queries>(call, statistics, segments.first, stream);
+  } else {
+    launch_attention_backward_plain<T, Side::keys>(call, statistics, segments.end, stream);
+    launch_attention_backward_plain<T, Side::queries>(call, statistics, segments.first, stream);
+  }
+}
+
+const bool ready = attention_grad.provide(Device::cuda, [](const AttentionGrad& call, Stream stream) {
+  const AttentionShape& g = call.shape;
+  check_attention("attention_grad", g);
+  require(g.q_time == g.kv_time, "attention_grad: ", g.q_time, " queries, ", g.kv_time, " keys: must be equal");
+  for (const HeadRows& x : {call.q, call.k, call.v, call.out, call.dout}) check_stride("attention_grad", x.row_stride);
+  for (const MutableHeadRows& x : {call.dq, call.dk, call.dv}) check_stride("attention_grad", x.row_stride);
+  if (g.batch * g.heads * g.kv_time == 0) return;
+  if (g.dtype == DType::bf16)
+    run<bf16>(call, stream);
+  else
+    run<float>(call, stream);
+});
+
+}  // namespace
+}  // namespace hinoki::kernels
