@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "kernels/cuda/fault.h"
 #include "kernels/simt/device_memory.h"
 
 namespace hinoki::simt {
@@ -15,11 +16,14 @@ void copy_in(void* to, const void* host, size_t bytes, Stream) {
   std::memcpy(to, host, bytes);
 }
 
-void copy_out(void* host, const void* from, size_t bytes, Stream) {
+void copy_out(void* host, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
-  const DeviceAccess access;
-  device_holds(from, bytes, "copy from the device");
-  std::memcpy(host, from, bytes);
+  {
+    const DeviceAccess access;
+    device_holds(from, bytes, "copy from the device");
+    std::memcpy(host, from, bytes);
+  }
+  kernels::check_faults(stream);
 }
 
 void copy(void* to, const void* from, size_t bytes, Stream) {
@@ -48,7 +52,7 @@ constexpr DeviceTable kTable{
     .copy_out = copy_out,
     .copy = copy,
     .fill = fill,
-    .synchronize = [](Stream) {},
+    .synchronize = kernels::check_faults,
 };
 
 const bool ready = (cuda_device = &kTable, true);
