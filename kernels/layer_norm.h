@@ -4,7 +4,8 @@
 
 namespace hinoki::kernels {
 
-// Arrays are row-major [rows, cols]; statistics have the dtype of the arrays. All outputs are overwritten.
+// Arrays are row-major [rows, cols] of dtype; statistics and gradients of parameters are in wide(dtype). All outputs are
+// overwritten.
 struct LayerNorm {
   const void *x, *delta = nullptr, *delta2 = nullptr;  // s = x + delta + delta2; a null delta counts as 0
   const void *weight, *bias = nullptr;                 // [cols]; a null bias counts as 0

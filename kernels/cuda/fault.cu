@@ -1,9 +1,8 @@
 // The words that kernels note faults in, by way of the device table.
-#include "kernels/cuda/fault.h"
-
 #include <vector>
 
 #include "core/base/device.h"
+#include "kernels/cuda/fault.h"
 
 namespace hinoki::kernels {
 namespace {

@@ -1,5 +1,5 @@
-// Bad values that only a kernel sees: an id outside of its table, a logit that is not finite. The kernel notes the first
-// place and goes on with something harmless; the program gets the error when it next waits for the device.
+// Bad values that only a kernel sees: an id outside of its table, a logit that is not finite. The kernel notes the
+// first place and goes on with something harmless; the program gets the error when it next waits for the device.
 #pragma once
 #include <string>
 
@@ -19,7 +19,8 @@ struct FaultKind {
   std::string (*describe)(const Fault&);
 };
 
-// Where on the device a launch on `stream` notes a fault. `limit` comes back in the description.
+// Where on the device a launch on `stream` notes a fault; asked for right before the launch, since waiting for the
+// device in between would count as having looked. `limit` comes back in the description.
 using FaultWord = unsigned long long*;
 FaultWord fault_word(Stream stream, const FaultKind& kind, int64_t limit);
 

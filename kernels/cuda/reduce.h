@@ -32,8 +32,7 @@ __device__ inline int warps_of_block() { return int(blockDim.x) / simt::kWarp; }
 template <class T, class Combine>
 __device__ T warp_reduce(T value, Combine combine) {
 #pragma unroll
-  for (int d = simt::kWarp / 2; d > 0; d /= 2)
-    value = combine(value, __shfl_xor_sync(simt::kFullWarp, value, d));
+  for (int d = simt::kWarp / 2; d > 0; d /= 2) value = combine(value, __shfl_xor_sync(simt::kFullWarp, value, d));
   return value;
 }
 
@@ -55,8 +54,7 @@ __device__ void block_reduce(T (&values)[count], Combine combine, T neutral) {
     if (lane == 0) parts[i][warp_of_block()] = values[i];
   __syncthreads();
 #pragma unroll
-  for (int i = 0; i < count; ++i)
-    values[i] = warp_reduce(lane < warps_of_block() ? parts[i][lane] : neutral, combine);
+  for (int i = 0; i < count; ++i) values[i] = warp_reduce(lane < warps_of_block() ? parts[i][lane] : neutral, combine);
   __syncthreads();  // the next call writes `parts`
 }
 

@@ -14,6 +14,10 @@ using namespace hinoki::test;
 
 constexpr double kEps = 1e-5;
 
+// Statistics and gradients of parameters.
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+
 struct Case {
   int64_t rows, cols;
   int deltas = 0;
@@ -30,6 +34,15 @@ struct Case {
         delta2(uniform(rows * cols, -1, 1, 3)),
         weight(uniform(cols, 0.5, 1.5, 4)),
         offset(uniform(cols, -1, 1, 5)) {}
+
+  // With inputs, and their sum, as bf16 holds them.
+  Case coarse() const {
+    Case c = *this;
+    for (Values* v : {&c.x, &c.delta, &c.delta2, &c.weight, &c.offset}) *v = rounded_to_bf16(*v);
+    c.coarse_sum = true;
+    return c;
+  }
+  bool coarse_sum = false;
 };
 
 // y, mean, rstd and the residual sum (if there are deltas), one after the other.
@@ -41,6 +54,10 @@ Values reference(const Case& c) {
     for (int64_t i = 0; i < c.cols; ++i) {
       const int64_t at = r * c.cols + i;
       s[i] = c.x[at] + (c.deltas > 0 ? c.delta[at] : 0) + (c.deltas > 1 ? c.delta2[at] : 0);
+      if (c.coarse_sum && c.deltas > 0) {  // as the kernel adds: in f32, and rounded once
+        const float one = float(c.x[at]) + float(c.delta[at]);
+        s[i] = to_float(to_bf16(c.deltas > 1 ? one + float(c.delta2[at]) : one));
+      }
       average += s[i] / double(c.cols);
     }
     for (const double v : s) squares += (v - average) * (v - average);
@@ -57,8 +74,9 @@ template <class T>
 Values run(const Case& c) {
   const int64_t n = c.rows * c.cols;
   Operand<T> x(c.x), delta(c.delta), delta2(c.delta2), weight(c.weight), bias(c.offset);
-  Operand<T> sum(c.deltas ? n : 0), y(n), mean(c.rows), rstd(c.rows);
-  layer_norm.run(Device::cpu, {},
+  Operand<T> sum(c.deltas ? n : 0), y(n);
+  Operand<Wide<T>> mean(c.rows), rstd(c.rows);
+  layer_norm.run(here(), {},
                  {.x = x.data(),
                   .delta = c.deltas > 0 ? delta.data() : nullptr,
                   .delta2 = c.deltas > 1 ? delta2.data() : nullptr,
@@ -82,7 +100,10 @@ Values tolerance_of(const Case& c, const Values& expected) {
   const double additions = double(c.cols) / 32 + 8;
   double rstd = 1;
   for (int64_t r = 0; r < c.rows; ++r) rstd = std::max(rstd, expected[c.rows * c.cols + c.rows + r]);
-  return Values(expected.size(), 4 * epsilon<T>() * additions * rstd * rstd);
+  Values tolerance(expected.size(), 4 * epsilon<Wide<T>>() * additions * rstd * rstd);
+  if constexpr (std::is_same_v<T, bf16>)  // y is rounded, and y alone
+    for (int64_t i = 0; i < c.rows * c.cols; ++i) tolerance[i] += std::abs(expected[i]) * epsilon<bf16>() / 2;
+  return tolerance;
 }
 
 class LayerNormSizes : public testing::TestWithParam<int64_t> {};
@@ -92,7 +113,7 @@ TEST_P(LayerNormSizes, NormalizesRows) {
     for (const int deltas : {0, 1, 2}) {
       const Case c(rows, GetParam(), deltas, rows != 3);
       const Values expected = reference(c);
-      expect_kernel([&] { return run<float>(c); }, expected, tolerance_of<float>(c, expected));
+      expect_everywhere([&] { return run<float>(c); }, expected, tolerance_of<float>(c, expected));
       expect_kernel([&] { return run<double>(c); }, expected, tolerance_of<double>(c, expected));
     }
   }
@@ -107,10 +128,10 @@ template <class T>
 Gradients backward(const Case& c, const Values& dy, const Values* dsum, double start = 0, bool accumulate = false) {
   const Values stats = run<T>(c), s = c.deltas ? Values(stats.end() - c.rows * c.cols, stats.end()) : c.x;
   const auto mean_at = stats.begin() + c.rows * c.cols;
-  Operand<T> cotangent(dy), sum(s), weight(c.weight), mean(Values(mean_at, mean_at + c.rows)),
-      rstd(Values(mean_at + c.rows, mean_at + 2 * c.rows)), other(dsum ? *dsum : Values{});
-  Operand<T> dx(c.rows * c.cols), dweight(c.cols, T(start)), dbias(c.cols, T(start));
-  layer_norm_grad.run(Device::cpu, {},
+  Operand<T> cotangent(dy), sum(s), weight(c.weight), other(dsum ? *dsum : Values{}), dx(c.rows * c.cols);
+  Operand<Wide<T>> mean(Values(mean_at, mean_at + c.rows)), rstd(Values(mean_at + c.rows, mean_at + 2 * c.rows)),
+      dweight(c.cols, Wide<T>(start)), dbias(c.cols, Wide<T>(start));
+  layer_norm_grad.run(here(), {},
                       {.dy = cotangent.data(),
                        .s = sum.data(),
                        .weight = weight.data(),
@@ -135,12 +156,87 @@ TEST_P(LayerNormSizes, GradientInFloatIsThatInDouble) {
     const Values dy = uniform(rows * c.cols, -1, 1, 6), dsum = uniform(rows * c.cols, -1, 1, 7);
     const Values expected = backward<double>(c, dy, &dsum, 2, true).all();
     const double additions = double(c.cols + rows) / 32 + 40;
-    expect_kernel([&] { return backward<float>(c, dy, &dsum, 2, true).all(); }, expected,
-                  8 * epsilon<float>() * additions * widest);
+    const auto in_float = [&] { return backward<float>(c, dy, &dsum, 2, true).all(); };
+    expect_kernel(in_float, expected, 8 * epsilon<float>() * additions * widest);
+    if (rows < 300 || c.cols < 100) expect_on_cuda(in_float, expected, 8 * epsilon<float>() * additions * widest);
+  }
+}
+
+TEST_P(LayerNormSizes, TakesBf16) {
+  for (const int64_t rows : {1, 11}) {
+    for (const int deltas : {0, 1, 2}) {
+      const Case c = Case(rows, GetParam(), deltas, rows != 1).coarse();
+      const Values expected = reference(c);
+      expect_on_cuda([&] { return run<bf16>(c); }, expected, tolerance_of<bf16>(c, expected));
+    }
+    const Case c = Case(rows, GetParam()).coarse();
+    const Values dy = rounded_to_bf16(uniform(rows * c.cols, -1, 1, 6)),
+                 dsum = rounded_to_bf16(uniform(rows * c.cols, -1, 1, 7));
+    const Values expected = backward<double>(c, dy, &dsum, 2, true).all();
+    const double additions = double(c.cols + rows) / 32 + 40;
+    Values tolerance(expected.size(), 8 * epsilon<float>() * additions * (c.cols == 1 ? 1 / kEps : 4));
+    for (int64_t i = 0; i < rows * c.cols; ++i) tolerance[i] += std::abs(expected[i]) * epsilon<bf16>() / 2;
+    expect_on_cuda([&] { return backward<bf16>(c, dy, &dsum, 2, true).all(); }, expected, tolerance);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, LayerNormSizes, testing::Values(1, 31, 32, 33, 1000, 4099));
+
+// Where a CUDA kernel gives a row to a warp, to blocks of several sizes, and to the kernel of long rows.
+class LayerNormTeams : public testing::TestWithParam<int64_t> {};
+
+TEST_P(LayerNormTeams, NormalizeRows) {
+  const Case c(5, GetParam(), 1);
+  const Values expected = reference(c);
+  expect_on_cuda([&] { return run<float>(c); }, expected, tolerance_of<float>(c, expected));
+  const Case coarse = c.coarse();
+  const Values coarse_expected = reference(coarse);
+  expect_on_cuda([&] { return run<bf16>(coarse); }, coarse_expected, tolerance_of<bf16>(coarse, coarse_expected));
+
+  const Values dy = rounded_to_bf16(uniform(5 * c.cols, -1, 1, 6));
+  Case alone = coarse;
+  alone.deltas = 0;
+  const Values gradients = backward<double>(alone, dy, nullptr).all();
+  Values tolerance(gradients.size(), 32 * epsilon<float>() * (double(c.cols) / 32 + 40));
+  expect_on_cuda([&] { return backward<float>(alone, dy, nullptr).all(); }, gradients, tolerance);
+  for (int64_t i = 0; i < 5 * c.cols; ++i) tolerance[i] += std::abs(gradients[i]) * epsilon<bf16>() / 2;
+  expect_on_cuda([&] { return backward<bf16>(alone, dy, nullptr).all(); }, gradients, tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, LayerNormTeams,
+                         testing::Values(512, 520, 1024, 1032, 2048, 2056, 4096, 4104, 8192, 8200));
+
+// dx may take the place of dy, and of dsum.
+TEST(LayerNorm, GradientMayBeInPlace) {
+  for (const int64_t cols : {33, 40}) {
+    const Case c(11, cols);
+    const Values dy = uniform(11 * cols, -1, 1, 6), dsum = uniform(11 * cols, -1, 1, 7), stats = run<double>(c);
+    const Values apart = backward<double>(c, dy, &dsum).all();
+    for (const bool in_dsum : {false, true}) {
+      const auto in_place = [&] {
+        Operand<float> cotangent(dy), other(dsum), s(c.x), weight(c.weight), dweight(cols), dbias(cols),
+            mean(Values(stats.begin() + 11 * cols, stats.begin() + 11 * cols + 11)),
+            rstd(Values(stats.begin() + 11 * cols + 11, stats.end()));
+        Operand<float>& dx = in_dsum ? other : cotangent;
+        layer_norm_grad.run(here(), {},
+                            {.dy = cotangent.data(),
+                             .s = s.data(),
+                             .weight = weight.data(),
+                             .mean = mean.data(),
+                             .rstd = rstd.data(),
+                             .dsum = other.data(),
+                             .dx = dx.data(),
+                             .dweight = dweight.data(),
+                             .dbias = dbias.data(),
+                             .rows = 11,
+                             .cols = cols,
+                             .dtype = DType::f32});
+        return dx.values() + dweight.values() + dbias.values();
+      };
+      expect_everywhere(in_place, apart, 32 * 42 * epsilon<float>());
+    }
+  }
+}
 
 // Two columns would prove nothing: normalized, they are always +1 and -1.
 TEST(LayerNorm, GradientIsTheDerivative) {
@@ -183,7 +279,7 @@ TEST(LayerNorm, VarianceDoesNotCancel) {
   Case c(1, 1000);
   for (double& v : c.x) v += 1000;
   const Values expected = reference(c);
-  expect_kernel([&] { return run<float>(c); }, expected, 1000 * 8 * epsilon<float>());
+  expect_everywhere([&] { return run<float>(c); }, expected, 1000 * 8 * epsilon<float>());
 }
 
 TEST(LayerNorm, RefusesASumWithoutDelta) {
