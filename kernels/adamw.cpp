@@ -12,27 +12,8 @@ namespace {
 constexpr int64_t kBlock = 16384;  // elements of a task
 
 template <class T>
-struct Factors {
-  T gradient, keep, beta1_rest, beta2, beta2_rest, rate, root, eps;
-};
-
-template <class T>
-Factors<T> factors_of(const AdamW& k) {
-  const double correction1 = 1 - __builtin_pow(k.beta1, double(k.step));
-  const double correction2 = 1 - __builtin_pow(k.beta2, double(k.step));
-  return {.gradient = T(k.gradient_scale),
-          .keep = T(1 - k.lr * k.weight_decay),
-          .beta1_rest = T(1 - k.beta1),
-          .beta2 = T(k.beta2),
-          .beta2_rest = T(1 - k.beta2),
-          .rate = T(k.lr / correction1),
-          .root = T(1 / __builtin_sqrt(correction2)),
-          .eps = T(k.eps)};
-}
-
-template <class T>
-void update(const Factors<T>& f, T* __restrict weight, const T* __restrict gradient, T* __restrict m, T* __restrict v,
-            int64_t n) {
+void update(const AdamWFactors<T>& f, T* __restrict weight, const T* __restrict gradient, T* __restrict m,
+            T* __restrict v, int64_t n) {
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
     const T d = f.gradient * gradient[i];
@@ -42,17 +23,19 @@ void update(const Factors<T>& f, T* __restrict weight, const T* __restrict gradi
   }
 }
 
+template <class T>
+void round(const T* weight, bf16* copy, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) copy[i] = to_bf16(float(weight[i]));
+}
+
 const bool ready = adamw.provide(kTarget, [](const AdamW& k, Stream) {
-  require(k.step >= 1, "adamw: steps count from 1, this is ", k.step);
   visit_float(k.dtype, [&]<class T>() {
-    const Factors<T> f = factors_of<T>(k);
+    const AdamWFactors<T> f(k);
     parallel_blocks(k.count, kBlock, [&](int64_t begin, int64_t end) {
-      update(f, static_cast<T*>(k.weight) + begin, static_cast<const T*>(k.gradient) + begin,
-             static_cast<T*>(k.m) + begin, static_cast<T*>(k.v) + begin, end - begin);
-      if (k.copy) {
-        for (int64_t i = begin; i < end; ++i)
-          static_cast<bf16*>(k.copy)[i] = to_bf16(float(static_cast<const T*>(k.weight)[i]));
-      }
+      T* const weight = static_cast<T*>(k.weight) + begin;
+      update(f, weight, static_cast<const T*>(k.gradient) + begin, static_cast<T*>(k.m) + begin,
+             static_cast<T*>(k.v) + begin, end - begin);
+      if (k.copy) round(weight, static_cast<bf16*>(k.copy) + begin, end - begin);
     });
   });
 });

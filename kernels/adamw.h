@@ -22,4 +22,22 @@ struct AdamW {
 
 inline Kernel<AdamW> adamw{"adamw"};
 
+// What a step's formulas hold that is the same for every element.
+template <class T>
+struct AdamWFactors {
+  T gradient, keep, beta1_rest, beta2, beta2_rest, rate, root, eps;
+
+  explicit AdamWFactors(const AdamW& k)
+      : gradient(T(k.gradient_scale)),
+        keep(T(1 - k.lr * k.weight_decay)),
+        beta1_rest(T(1 - k.beta1)),
+        beta2(T(k.beta2)),
+        beta2_rest(T(1 - k.beta2)),
+        rate(T(k.lr / (1 - __builtin_pow(k.beta1, double(k.step))))),
+        root(T(1 / __builtin_sqrt(1 - __builtin_pow(k.beta2, double(k.step))))),
+        eps(T(k.eps)) {
+    require(k.step >= 1, "adamw: steps count from 1, this is ", k.step);
+  }
+};
+
 }  // namespace hinoki::kernels

@@ -65,7 +65,7 @@ Values run(const State& s, int64_t steps) {
     k.count = weight.size();
     k.step = t;
     k.dtype = dtype_of<T>();
-    adamw.run(Device::cpu, {}, k);
+    adamw.run(here(), {}, k);
   }
   return weight.values() + m.values() + v.values();
 }
@@ -75,11 +75,41 @@ TEST(AdamWKernel, TakesThePapersSteps) {
     const State s = start(n);
     const int64_t steps = n > 1000 ? 1 : 10;
     // Weights and moments below 1, a few roundings in each step.
-    expect_kernel([&] { return run<float>(s, steps); }, reference(s, steps).all(),
-                  4 * double(steps) * epsilon<float>());
+    expect_everywhere([&] { return run<float>(s, steps); }, reference(s, steps).all(),
+                      4 * double(steps) * epsilon<float>());
     expect_kernel([&] { return run<double>(s, steps); }, reference(s, steps).all(),
                   4 * double(steps) * epsilon<double>());
   }
+}
+
+// From `skip` elements behind an aligned address on; beside the weight, its copy.
+Values run_with_copy(const State& s, int64_t skip) {
+  const int64_t n = int64_t(s.weight.size());
+  Operand<float> weight(Values(skip, 0.0) + s.weight), m(Values(skip, 0.0) + s.m), v(Values(skip, 0.0) + s.v),
+      g(Values(skip, 0.0) + gradient(n, 1));
+  Operand<bf16> copy(skip + n, bf16{0});
+  AdamW k = kSettings;
+  k.weight = weight.data() + skip;
+  k.gradient = g.data() + skip;
+  k.m = m.data() + skip;
+  k.v = v.data() + skip;
+  k.count = n;
+  k.copy = copy.data() + skip;
+  adamw.run(here(), {}, k);
+  return weight.values() + copy.values();
+}
+
+TEST(AdamWKernel, RoundsACopyToBf16) {
+  for (const int64_t skip : {0, 1, 2, 4})
+    for (const int64_t n : {1, 3, 33, 1030}) {
+      const State s = start(n);
+      const auto copy_is_rounded = [&]() -> Values {
+        const Values both = run_with_copy(s, skip), weight(both.begin(), both.begin() + skip + n);
+        EXPECT_EQ(Values(both.begin() + skip + n, both.end()), rounded_to_bf16(weight));
+        return Values(weight.begin() + skip, weight.end());
+      };
+      expect_everywhere(copy_is_rounded, reference(s, 1).weight, 4 * epsilon<float>());
+    }
 }
 
 // A weight whose gradient is always zero only decays.
@@ -95,6 +125,13 @@ TEST(AdamWKernel, CountsStepsFromOne) {
   AdamW k = kSettings;
   k.step = 0;
   EXPECT_ERROR(adamw.run(Device::cpu, {}, k), Exit::failure, "adamw: steps count from 1, this is 0");
+}
+
+TEST(AdamWKernel, IsF32OnCuda) {
+  if (!has_device(Device::cuda)) return;
+  AdamW k = kSettings;
+  k.dtype = DType::bf16;
+  EXPECT_ERROR(adamw.run(Device::cuda, {}, k), Exit::failure, "adamw: on CUDA weights, gradients and moments are f32");
 }
 
 }  // namespace
