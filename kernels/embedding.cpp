@@ -51,14 +51,8 @@ void combine_table_row(T* y, const void* table, DType stored, int64_t index, int
 
 void check(const Embedding& k) {
   for (int64_t r = 0; r < k.rows; ++r)
-    require<Exit::data>(0 <= k.ids[r] && k.ids[r] < k.vocabulary, "embedding: id ", k.ids[r], " at place ", r,
-                        " is not in a table of ", k.vocabulary, "; does the tokenizer belong to this model?");
-  const int64_t last = k.first_position + (k.rows < k.time ? k.rows : k.time);
-  require(!k.positions || (k.time > 0 && k.first_position >= 0 && last <= k.position_count),
-          "embedding: positions up to ", last, " do not fit in a table of ", k.position_count);
-  for (const DType stored : {k.table_dtype, k.positions_dtype})
-    require(stored == k.dtype || (k.dtype == DType::f32 && (stored == DType::bf16 || stored == DType::f16)),
-            "embedding: a table of ", stored, " cannot give ", k.dtype);
+    if (k.ids[r] < 0 || k.ids[r] >= k.vocabulary) fail<Exit::data>(id_not_in_table(k.ids[r], r, k.vocabulary));
+  check_tables(k);
 }
 
 template <class T>

@@ -37,9 +37,10 @@ Values reference(const Case& c) {
 
 template <class T>
 Values run(const Case& c) {
+  Operand<int32_t> ids(c.ids);
   Operand<T> table(c.table), positions(c.positions), y(c.rows * c.cols);
-  embedding.run(Device::cpu, {},
-                {.ids = c.ids.data(),
+  embedding.run(here(), {},
+                {.ids = ids.data(),
                  .table = table.data(),
                  .positions = c.positioned ? positions.data() : nullptr,
                  .y = y.data(),
@@ -56,10 +57,13 @@ Values run(const Case& c) {
 template <class T>
 Values backward(const Case& c, bool of_positions, bool accumulate) {
   const int64_t count = of_positions ? 20 : c.vocabulary;
-  Operand<T> dy(c.dy), dtable(count * c.cols, T(0.5));
-  embedding_grad.run(Device::cpu, {},
+  using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
+  Operand<int32_t> ids(c.ids);
+  Operand<T> dy(c.dy);
+  Operand<Sum> dtable(count * c.cols, Sum(0.5));
+  embedding_grad.run(here(), {},
                      {.dy = dy.data(),
-                      .ids = of_positions ? nullptr : c.ids.data(),
+                      .ids = of_positions ? nullptr : ids.data(),
                       .dtable = dtable.data(),
                       .accumulate = accumulate,
                       .rows = c.rows,
@@ -76,12 +80,15 @@ const Case kCases[] = {
     {.rows = 1, .cols = 1, .vocabulary = 1},
     {.rows = 33, .cols = 31, .vocabulary = 10, .positioned = false},
     {.rows = 1000, .cols = 33, .vocabulary = 100},
-    {.rows = 70, .cols = 1000, .vocabulary = 4099},
+    {.rows = 70, .cols = 400, .vocabulary = 1030},
+    {.rows = 70, .cols = 32, .vocabulary = 2, .positioned = false},
 };
 
 TEST(Embedding, CopiesRows) {
   for (const Case& c : kCases) {
-    expect_kernel([&] { return run<float>(c); }, reference(c), epsilon<float>());
+    expect_everywhere([&] { return run<float>(c); }, reference(c), epsilon<float>());
+    // Inputs below 1 and their sum are each rounded once.
+    expect_on_cuda([&] { return run<bf16>(c); }, reference(c), 2 * epsilon<bf16>());
     expect_kernel([&] { return run<double>(c); }, reference(c), 0);
   }
 }
@@ -96,7 +103,10 @@ TEST(Embedding, GradientAddsRowsOfAnId) {
             expected[(of_positions ? c.first + r % c.time : c.ids[r]) * c.cols + i] += c.dy[r * c.cols + i];
         // At most c.rows additions of values below c.rows.
         const double tolerance = epsilon<float>() * double(2 + c.rows * c.rows / 20);
-        expect_kernel([&] { return backward<float>(c, of_positions, accumulate); }, expected, tolerance);
+        expect_everywhere([&] { return backward<float>(c, of_positions, accumulate); }, expected, tolerance);
+        // Values below 1 are rounded; their sums are not.
+        expect_on_cuda([&] { return backward<bf16>(c, of_positions, accumulate); }, expected,
+                       tolerance + double(c.rows) * epsilon<bf16>() / 2);
         expect_kernel([&] { return backward<double>(c, of_positions, accumulate); }, expected, 0);
       }
 }
@@ -114,23 +124,36 @@ TEST(Embedding, GradientIsTheDerivative) {
 
 // Values that 16 bits hold come back exactly.
 TEST(Embedding, ReadsHalfPrecisionTables) {
-  std::vector<uint16_t> bits = {0x3f80, 0xc000, 0x3e80, 0x0000}, half_bits = {0x3c00, 0xc000, 0x3400, 0x0001};
-  const std::vector<int32_t> ids = {1, 0};
-  Operand<float> y(4);
-  embedding.run(Device::cpu, {},
-                {.ids = ids.data(),
-                 .table = bits.data(),
-                 .positions = half_bits.data(),
-                 .y = y.data(),
-                 .rows = 2,
-                 .cols = 2,
-                 .vocabulary = 2,
-                 .position_count = 2,
-                 .time = 2,
-                 .dtype = DType::f32,
-                 .table_dtype = DType::bf16,
-                 .positions_dtype = DType::f16});
-  EXPECT_EQ(y.values(), (Values{0.25 + 1, 0 - 2, 1 + 0.25, -2 + 0x1p-24f}));
+  const auto run = [](int64_t cols) {  // repeats the two columns
+    Values table, positions;
+    for (const auto& [a, b] : {std::pair{0x3f80, 0xc000}, std::pair{0x3e80, 0x0000}})
+      for (int64_t c = 0; c < cols; ++c) table.push_back(c % 2 == 0 ? a : b);
+    for (const auto& [a, b] : {std::pair{0x3c00, 0xc000}, std::pair{0x3400, 0x0001}})
+      for (int64_t c = 0; c < cols; ++c) positions.push_back(c % 2 == 0 ? a : b);
+    Operand<uint16_t> bits(table), half_bits(positions);
+    Operand<int32_t> ids(std::vector<int32_t>{1, 0});
+    Operand<float> y(2 * cols);
+    embedding.run(here(), {},
+                  {.ids = ids.data(),
+                   .table = bits.data(),
+                   .positions = half_bits.data(),
+                   .y = y.data(),
+                   .rows = 2,
+                   .cols = cols,
+                   .vocabulary = 2,
+                   .position_count = 2,
+                   .time = 2,
+                   .dtype = DType::f32,
+                   .table_dtype = DType::bf16,
+                   .positions_dtype = DType::f16});
+    return y.values();
+  };
+  for (const int64_t cols : {2, 16}) {
+    Values expected;
+    for (const auto& [a, b] : {std::pair{0.25 + 1, 0. - 2}, std::pair{1 + 0.25, double(-2 + 0x1p-24f)}})
+      for (int64_t c = 0; c < cols; ++c) expected.push_back(c % 2 == 0 ? a : b);
+    expect_everywhere([&] { return run(cols); }, expected, 0);
+  }
 }
 
 TEST(Embedding, NamesTheIdThatIsNotInTheTable) {
@@ -139,6 +162,12 @@ TEST(Embedding, NamesTheIdThatIsNotInTheTable) {
     c.ids[4] = bad;
     EXPECT_ERROR(run<float>(c), Exit::data, say("embedding: id ", bad, " at place 4 is not in a table of 10"));
   }
+  c.ids[2] = 1000;
+  const auto run_on_cuda = [&] {
+    EXPECT_ERROR(run<float>(c), Exit::data, "embedding: id 1000 at place 2 is not in a table of 10");
+    return run<float>(kCases[2]);  // once reported, it is over
+  };
+  expect_on_cuda(run_on_cuda, reference(kCases[2]), epsilon<float>());
   c = kCases[3];
   c.first = 14;
   EXPECT_ERROR(run<float>(c), Exit::failure, "embedding: positions up to 21 do not fit in a table of 20");
