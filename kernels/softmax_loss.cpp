@@ -64,9 +64,8 @@ void row(const SoftmaxLoss& k, int64_t r) {
 
 const bool ready = softmax_loss.provide(kTarget, [](const SoftmaxLoss& k, Stream) {
   for (int64_t r = 0; r < k.rows; ++r)
-    require<Exit::data>(k.labels[r] == kIgnoredLabel || (0 <= k.labels[r] && k.labels[r] < k.vocabulary),
-                        "softmax_loss: label ", k.labels[r], " of row ", k.first_row + r, " is not in [0, ",
-                        k.vocabulary, ") nor ", kIgnoredLabel, " (ignored)");
+    if (k.labels[r] != kIgnoredLabel && (k.labels[r] < 0 || k.labels[r] >= k.vocabulary))
+      fail<Exit::data>(label_not_in_vocabulary(k.labels[r], k.first_row + r, k.vocabulary));
   visit_float(k.dtype, [&]<class T>() { parallel(k.rows, [&](int64_t r) { row<T>(k, r); }); });
 });
 

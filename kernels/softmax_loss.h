@@ -1,5 +1,7 @@
 // Cross entropy of a softmax, row by row, with the gradient in place of the logits.
 #pragma once
+#include <string>
+
 #include "kernels/kernel.h"
 
 namespace hinoki::kernels {
@@ -19,6 +21,11 @@ struct SoftmaxLoss {
   int64_t first_row = 0;  // of logits among all rows, for messages
   DType dtype;
 };
+
+inline std::string label_not_in_vocabulary(int64_t label, int64_t row, int64_t vocabulary) {
+  return say("softmax_loss: label ", label, " of row ", row, " is not in [0, ", vocabulary, ") nor ", kIgnoredLabel,
+             " (ignored)");
+}
 
 inline Kernel<SoftmaxLoss> softmax_loss{"softmax_loss"};
 

@@ -44,11 +44,12 @@ Values reference(const Case& c, bool gradient) {
 template <class T>
 Values run(const Case& c, bool gradient, bool best = true) {
   Operand<T> logits(c.logits);
+  Operand<int32_t> labels(c.labels);
   Operand<double> loss(c.rows);
   Operand<int32_t> tops(c.rows);
-  softmax_loss.run(Device::cpu, {},
+  softmax_loss.run(here(), {},
                    {.logits = logits.data(),
-                    .labels = c.labels.data(),
+                    .labels = labels.data(),
                     .loss = loss.data(),
                     .best = best ? tops.data() : nullptr,
                     .gradient = gradient,
@@ -67,10 +68,32 @@ TEST(SoftmaxLoss, IsLogSumExpMinusTheLabel) {
       for (const bool gradient : {false, true}) {
         // Logits below 8 differ by at most 16, rounded once; a lane sums vocabulary / 32 exponentials.
         const double bound = 16 + 2 * (double(vocabulary) / 32 + 8);
-        expect_kernel([&] { return run<float>(c, gradient); }, reference(c, gradient), bound * epsilon<float>());
+        expect_everywhere([&] { return run<float>(c, gradient); }, reference(c, gradient), bound * epsilon<float>());
         expect_kernel([&] { return run<double>(c, gradient); }, reference(c, gradient), bound * epsilon<double>());
       }
     }
+}
+
+// Logits and gradients are rounded to bf16, losses are not.
+TEST(SoftmaxLoss, TakesBf16) {
+  for (const int64_t vocabulary : {1, 33, 1000, 4104}) {
+    Case c(6, vocabulary, 0.25);
+    c.logits = rounded_to_bf16(c.logits);
+    for (const bool gradient : {false, true}) {
+      const Values expected = reference(c, gradient);
+      Values tolerance(expected.size(), (16 + 2 * (double(vocabulary) / 32 + 8)) * epsilon<float>());
+      for (size_t i = 12; i < expected.size(); ++i) tolerance[i] += std::abs(expected[i]) * epsilon<bf16>() / 2;
+      expect_on_cuda([&] { return run<bf16>(c, gradient); }, expected, tolerance);
+    }
+  }
+}
+
+// Rows that no shared memory holds.
+TEST(SoftmaxLoss, ReadsLongRowsTwice) {
+  for (const int64_t vocabulary : {60000, 60001}) {
+    const Case c(2, vocabulary);
+    expect_on_cuda([&] { return run<float>(c, true); }, reference(c, true), 2 * (60000. / 512 + 24) * epsilon<float>());
+  }
 }
 
 TEST(SoftmaxLoss, GradientIsTheDerivative) {
@@ -92,25 +115,33 @@ TEST(SoftmaxLoss, StaysFiniteForLogitsOfEverySize) {
   Case c(2, 3);
   c.logits = {1000, -1000, 999, -INFINITY, 5, -3e38};
   c.labels = {1, 1};
-  EXPECT_NEAR(run<float>(c, true)[0], 2000 + std::log1p(std::exp(-1.0)), 1e-4);
-  EXPECT_EQ(run<float>(c, true)[1], 0);
+  const auto losses = [&] {
+    const Values all = run<float>(c, true);
+    return Values{all[0], all[1]};
+  };
+  expect_everywhere(losses, {2000 + std::log1p(std::exp(-1.0)), 0}, Values{1e-4, 0});
 }
 
 TEST(SoftmaxLoss, IgnoredRowsCannotPoison) {
   Case c(1, 3);
   c.logits = {NAN, NAN, NAN};
   c.labels = {kIgnoredLabel};
-  EXPECT_EQ(run<float>(c, true, false), (Values{0, 0, 0, 0}));
+  expect_everywhere([&] { return run<float>(c, true, false); }, {0, 0, 0, 0}, 0);
   c.labels = {0};
-  EXPECT_TRUE(std::isnan(run<float>(c, true)[0]));
+  expect_everywhere([&] { return Values{run<float>(c, true)[0]}; }, {NAN}, 0);
 }
 
 TEST(SoftmaxLoss, NamesTheLabelThatDoesNotFit) {
   Case c(6, 33);
   for (const int32_t bad : {33, -1}) {
     c.labels[4] = bad;
-    EXPECT_ERROR(run<float>(c, false), Exit::data,
-                 say("softmax_loss: label ", bad, " of row 104 is not in [0, 33) nor -100"));
+    const auto refused = [&] {
+      EXPECT_ERROR(run<float>(c, false), Exit::data,
+                   say("softmax_loss: label ", bad, " of row 104 is not in [0, 33) nor -100"));
+      return Values{};
+    };
+    refused();
+    expect_on_cuda(refused, {}, 0);
   }
 }
 
