@@ -1,11 +1,7 @@
-// From logits to a token, in the order transformers applies its processors: repetition penalty (Keskar et al. 2019),
-// temperature, top-k, top-p (Holtzman et al. 2020).
+// How a token is chosen from logits (kernels/sampling.h), as a user says it.
 #pragma once
 #include <cstdint>
 #include <span>
-#include <vector>
-
-#include "core/base/philox.h"
 
 namespace hinoki {
 
@@ -22,14 +18,12 @@ struct Sampling {
 class Sampler {
  public:
   explicit Sampler(const Sampling& options) : options_(options) { options.check(); }
-  // `logits` of one position, which must be finite (else Exit::numerical), are changed in place. `context` holds all tokens before it, prompt included. The random
-  // number is a function of the seed and the position (context.size()) alone. Ties go to the smaller id.
+  // `logits` of one position, which must be finite (else Exit::numerical), are changed in place. `context` holds all
+  // tokens before it, prompt included.
   int32_t operator()(std::span<float> logits, std::span<const int32_t> context);
 
  private:
   Sampling options_;
-  std::vector<int32_t> order_;  // candidate ids, most likely first; kept between calls
-  std::vector<bool> seen_;
 };
 
 }  // namespace hinoki
