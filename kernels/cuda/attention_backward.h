@@ -149,7 +149,7 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
       for (int m = 0; m < kAtoms; ++m)
 #pragma unroll
         for (int e = 0; e < 4; ++e)
-          p[m][n][e] = fast_exp2(fmaf(p[m][n][e], to_log2, -(kKeys ? (e % 2 ? l.y : l.x) : row_lse[m][e / 2])));
+          p[m][n][e] = exp2_approx(fmaf(p[m][n][e], to_log2, -(kKeys ? (e % 2 ? l.y : l.x) : row_lse[m][e / 2])));
     }
     if (!span.all(column, kColumns)) hide(p, 0.f, sees, row, column);
 

@@ -32,14 +32,14 @@ __device__ __forceinline__ void update_softmax(float (&scores)[kAtoms][kBlocks][
       next = fmaxf(next, __shfl_xor_sync(simt::kFullWarp, next, 2));
       // Rounded before anything is subtracted: a tile that changes nothing corrects by exactly 1.
       const float shift = next == -INFINITY ? 0.f : __fmul_rn(next, to_log2);  // -infinity: no key seen yet
-      const float correction = fast_exp2(__fmul_rn(most[m][half], to_log2) - shift);
+      const float correction = exp2_approx(__fmul_rn(most[m][half], to_log2) - shift);
       most[m][half] = next;
       float sum = total[m][half] * correction;
 #pragma unroll
       for (int n = 0; n < kBlocks; ++n)
 #pragma unroll
         for (int e = half * 2; e < half * 2 + 2; ++e)
-          sum += scores[m][n][e] = fast_exp2(fmaf(scores[m][n][e], to_log2, -shift));
+          sum += scores[m][n][e] = exp2_approx(fmaf(scores[m][n][e], to_log2, -shift));
       total[m][half] = sum;
 #pragma unroll
       for (int d = 0; d < kDim / 8; ++d) {

@@ -43,10 +43,16 @@ __device__ inline uint32_t to_tf32(float x) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
   return y;
 }
-// 2^x to 2 units in the last place; results below the smallest normal number are zero.
-__device__ inline float fast_exp2(float x) {
+// 2^x to 2 ulp in one instruction; results below 2^-126 are 0.
+__device__ inline float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+// 1 / x to 1 ulp in one instruction; results below 2^-126 are 0.
+__device__ inline float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 #else
@@ -59,7 +65,8 @@ inline uint32_t to_tf32(float x) {
   if ((bits & 0x7f800000u) == 0x7f800000u) return x != x ? 0x7fffffffu : bits;
   return (bits + 0x1000u) & 0xffffe000u;
 }
-inline float fast_exp2(float x) { return std::exp2(x); }
+inline float exp2_approx(float x) { return x < -126 ? 0 : std::exp2(x); }
+inline float reciprocal_approx(float x) { return std::abs(x) > 0x1p126f ? std::copysign(0.0f, x) : 1 / x; }
 #endif
 
 // The halves of what pack_bf16 made.

@@ -25,8 +25,9 @@ double meaning(uint16_t bits, int exponent_bits) {
 
 template <class From, class To>
 Values convert(const std::vector<From>& x, DType from, DType to) {
+  Operand<From> in(x);
   Operand<To> y(int64_t(x.size()));
-  cast.run(Device::cpu, {}, {.x = x.data(), .y = y.data(), .count = y.size(), .from = from, .to = to});
+  cast.run(here(), {}, {.x = in.data(), .y = y.data(), .count = y.size(), .from = from, .to = to});
   return y.values();
 }
 
@@ -38,9 +39,9 @@ TEST(Cast, WidensEveryHalf) {
     as_bf16.push_back(meaning(uint16_t(bits), 8));
     as_f16.push_back(meaning(uint16_t(bits), 5));
   }
-  expect_kernel([&] { return convert<uint16_t, float>(all, DType::bf16, DType::f32); }, as_bf16, 0);
+  expect_everywhere([&] { return convert<uint16_t, float>(all, DType::bf16, DType::f32); }, as_bf16, 0);
   expect_kernel([&] { return convert<uint16_t, double>(all, DType::bf16, DType::f64); }, as_bf16, 0);
-  expect_kernel([&] { return convert<uint16_t, float>(all, DType::f16, DType::f32); }, as_f16, 0);
+  expect_everywhere([&] { return convert<uint16_t, float>(all, DType::f16, DType::f32); }, as_f16, 0);
 }
 
 TEST(Cast, RoundsToTheNearestBfloat) {
@@ -54,7 +55,7 @@ TEST(Cast, RoundsToTheNearestBfloat) {
     const uint32_t rest = bits & 0xffff;
     expected.push_back(std::isnan(v) ? below | 64 : rest > 0x8000 || (rest == 0x8000 && below % 2) ? above : below);
   }
-  expect_kernel([&] { return convert<float, uint16_t>(x, DType::f32, DType::bf16); }, expected, 0);
+  expect_everywhere([&] { return convert<float, uint16_t>(x, DType::f32, DType::bf16); }, expected, 0);
 }
 
 TEST(Cast, ChangesPrecision) {
@@ -63,7 +64,44 @@ TEST(Cast, ChangesPrecision) {
     const std::vector<float> narrow(x.begin(), x.end());
     expect_kernel([&] { return convert<float, double>(narrow, DType::f32, DType::f64); }, x, 0);
     expect_kernel([&] { return convert<double, float>(x, DType::f64, DType::f32); }, x, 0);
+    expect_everywhere([&] { return convert<float, float>(narrow, DType::f32, DType::f32); }, x, 0);
   }
+}
+
+// Sizes around the vectors of a GPU, with a rest at the end, and addresses that are not aligned.
+TEST(Cast, TakesAnyCountAndAddress) {
+  for (const int64_t n : {1, 7, 8, 9, 4099})
+    for (const int64_t skip : {0, 1}) {
+      const Values x = rounded_to_bf16(uniform(n, -1, 1, 1));
+      Values expected(x.begin() + skip, x.end());
+      expected.insert(expected.begin(), size_t(skip), 77);
+      expect_everywhere(
+          [&] {
+            Operand<float> wide(x), back(n);
+            Operand<bf16> halves(n);
+            cast.run(here(), {},
+                     {.x = wide.data() + skip,
+                      .y = halves.data() + skip,
+                      .count = n - skip,
+                      .from = DType::f32,
+                      .to = DType::bf16});
+            cast.run(here(), {},
+                     {.x = halves.data() + skip,
+                      .y = back.data() + skip,
+                      .count = n - skip,
+                      .from = DType::bf16,
+                      .to = DType::f32});
+            return back.values();
+          },
+          expected, 0);
+    }
+}
+
+TEST(Cast, RefusesDoubleOnCuda) {
+  if (has_device(Device::cuda))
+    EXPECT_ERROR(
+        cast.run(Device::cuda, {}, {.x = nullptr, .y = nullptr, .count = 1, .from = DType::f64, .to = DType::f32}),
+        Exit::failure, "cast: from f64 to f32 is not provided on CUDA");
 }
 
 TEST(Cast, RefusesIntegers) {
