@@ -6,7 +6,7 @@ namespace hinoki::kernels {
 
 enum class GeluForm : uint8_t { erf, tanh };  // x Phi(x), or its approximation by tanh (kernels/unary.h)
 
-// Arrays are row-major [rows, cols].
+// Arrays are row-major [rows, cols]. The gradient of the bias is in wide(dtype), and summed in it.
 struct BiasGelu {
   const void *x, *bias = nullptr;  // [cols]; a null bias counts as 0
   void* y;                         // gelu(x + bias); overwritten; may be x

@@ -6,7 +6,7 @@ namespace hinoki::kernels {
 
 struct ColumnSum {
   const void* x;            // [rows, cols], rows `stride` elements apart
-  void* sum;                // [cols], sum over rows of x
+  void* sum;                // [cols] in wide(dtype), sum over rows of x
   bool accumulate = false;  // true adds to what is there, false overwrites
   int64_t rows, cols, stride;
   DType dtype;

@@ -8,7 +8,8 @@ namespace hinoki::kernels {
 // n = rotary_dims, p the row's position and angle(p, i) = p / scaling * base^(-2 i / n), the pairs (i, i + n/2) of the
 // first n values turn:
 //   a' = a cos - b sin,  b' = b cos + a sin
-// `inverse` turns back by the same angle, which is also the gradient. Other values are not touched.
+// `inverse` turns back by the same angle, which is also the gradient. Other values are not touched. The tables are in
+// wide(dtype).
 struct Rotary {
   void* data;
   int64_t rows, heads, row_stride, head_stride, query_offset, key_offset, rotary_dims;

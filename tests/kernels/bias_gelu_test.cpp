@@ -20,13 +20,14 @@ struct Case {
   int64_t rows, cols;
   GeluForm form;
   bool biased = true;
-  Values x = uniform(rows * cols, -5, 5, 1), bias = uniform(cols, -1, 1, 2), dy = uniform(rows * cols, -1, 1, 3);
+  Values x = rounded_to_bf16(uniform(rows * cols, -5, 5, 1)), bias = rounded_to_bf16(uniform(cols, -1, 1, 2));
+  Values dy = rounded_to_bf16(uniform(rows * cols, -1, 1, 3));
 };
 
 template <class T>
 Values forward(const Case& c) {
   Operand<T> x(c.x), bias(c.bias), y(c.rows * c.cols);
-  bias_gelu.run(Device::cpu, {},
+  bias_gelu.run(here(), {},
                 {.x = x.data(),
                  .bias = c.biased ? bias.data() : nullptr,
                  .y = y.data(),
@@ -41,10 +42,12 @@ struct Gradients {
   Values dx, dbias;
 };
 
-template <class T>
+// The bias's gradient is in wide(dtype): `Sum`.
+template <class T, class Sum = T>
 Gradients backward(const Case& c, bool accumulate = false) {
-  Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols), dbias(c.cols, T(3));
-  bias_gelu_grad.run(Device::cpu, {},
+  Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols);
+  Operand<Sum> dbias(c.cols, Sum(3));
+  bias_gelu_grad.run(here(), {},
                      {.dy = dy.data(),
                       .x = x.data(),
                       .bias = c.biased ? bias.data() : nullptr,
@@ -104,6 +107,47 @@ TEST_P(BiasGelu, AccumulatesOrOverwrites) {
   const Case c{3, 33, GetParam()};
   const Gradients fresh = backward<double>(c, false), added = backward<double>(c, true);
   for (int i = 0; i < 33; ++i) EXPECT_EQ(fresh.dbias[i] + 3, added.dbias[i]);
+}
+
+// Around the edges of a GPU's tiles: 64 rows; 32 columns, or by vectors 128 in f32 and 256 in bf16.
+TEST_P(BiasGelu, WorksInTilesOnCuda) {
+  for (const int64_t cols : {1, 33, 300, 8, 128, 264})
+    for (const int64_t rows : {0, 1, 9, 63, 64, 65, 150}) {
+      const Case c{rows, cols, GetParam(), rows % 2 == 0};
+      const Values y = forward<double>(c);
+      const Gradients g = backward<double>(c, true);
+      const double sum_error = 8 * epsilon<float>() * double(1 + rows);
+      expect_on_cuda([&] { return forward<float>(c); }, y, 4 * 6 * epsilon<float>());  // |x| < 6
+      expect_on_cuda([&] { return forward<bf16>(c); }, y, 3 * epsilon<bf16>());        // half a unit of values below 6
+      expect_on_cuda(
+          [&] {
+            const Gradients f = backward<float>(c, true);
+            return f.dx + f.dbias;
+          },
+          g.dx + g.dbias, sum_error);
+      expect_on_cuda([&] { return backward<bf16, float>(c, true).dx; }, g.dx, epsilon<bf16>());
+      expect_on_cuda([&] { return backward<bf16, float>(c, true).dbias; }, g.dbias, sum_error);
+    }
+}
+
+TEST_P(BiasGelu, LeavesOutWhatIsNotWanted) {
+  const Case c{70, 40, GetParam()};
+  const Values dx = backward<double>(c).dx;
+  expect_everywhere(
+      [&] {
+        Operand<float> v(c.dy), x(c.x), bias(c.bias);
+        bias_gelu_grad.run(here(), {},
+                           {.dy = v.data(),
+                            .x = x.data(),
+                            .bias = bias.data(),
+                            .dx = v.data(),
+                            .rows = c.rows,
+                            .cols = c.cols,
+                            .form = c.form,
+                            .dtype = DType::f32});
+        return v.values();
+      },
+      dx, 8 * epsilon<float>());
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, BiasGelu, testing::Values(GeluForm::erf, GeluForm::tanh));
