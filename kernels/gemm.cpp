@@ -8,6 +8,7 @@
 #include "core/base/scratch.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/target.h"
+#include "kernels/gemm_sums.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
@@ -225,6 +226,9 @@ void check(const Gemm& g) {
   require(g.dtype == DType::f32 || g.dtype == DType::f64, "gemm: arithmetic is f32 or f64, not ", g.dtype);
   require(g.b_dtype == g.dtype || (g.dtype == DType::f32 && (g.b_dtype == DType::bf16 || g.b_dtype == DType::f16)),
           "gemm: B is ", g.b_dtype, " where A is ", g.dtype);
+  require(g.c_dtype == g.dtype, "gemm: C is ", g.c_dtype, " where A is ", g.dtype);
+  require(!(g.a_sums && !g.a_transposed) && !(g.b_sums && g.b_transposed),
+          "gemm: operands are summed over their rows, which must be k");
 }
 
 void run_openblas(const Gemm& g) {
@@ -246,14 +250,20 @@ void run_openblas(const Gemm& g) {
                      .threads = pool().threads()});
 }
 
-const bool ready = gemm.provide(kTarget, [](const Gemm& g, Stream) {
-  check(g);
+void multiply(const Gemm& g) {
   if (g.m <= 0 || g.n <= 0) return;
   if (g.dtype == DType::f64) return Product<double, double>(g).run();
   if (g.b_dtype == DType::bf16) return Product<float, bf16>(g).run();
   if (g.b_dtype == DType::f16) return Product<float, f16>(g).run();
   if (gemm_library() == GemmLibrary::openblas) return run_openblas(g);
   Product<float, float>(g).run();
+}
+
+const bool ready = gemm.provide(kTarget, [](const Gemm& g, Stream stream) {
+  check(g);
+  multiply(g);
+  if (g.a_sums) sum_a(g, Device::cpu, stream);
+  if (g.b_sums) sum_b(g, Device::cpu, stream);
 });
 
 }  // namespace

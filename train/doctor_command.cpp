@@ -1,12 +1,14 @@
 // hinoki doctor: is this machine fit for a run? Says what is wrong and what to do.
-#include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 
+#include "core/base/backend.h"
 #include "core/base/check.h"
+#include "core/base/device.h"
 #include "core/base/file.h"
 #include "core/base/isa.h"
 #include "core/base/parallel.h"
@@ -28,7 +30,17 @@ double durable_write_speed(const std::string& folder) {
   return double(block.size()) / seconds / 1e6;
 }
 
-void check(const std::string& folder) {
+// The GPU's name and memory, or why there is none.
+std::string describe_gpu() {
+  const std::string why = why_no_cuda();
+  if (!why.empty()) return "none (" + why + ")";
+  const DeviceTable& gpu = device_table(Device::cuda);
+  return say(gpu.name, ", ", mebibytes(double(gpu.free_memory())), " of ", mebibytes(double(gpu.total_memory())),
+             " free");
+}
+
+void check(const std::string& folder, bool needs_gpu) {
+  if (needs_gpu) require_cuda();
   int problems = 0;
   const auto row = [&](bool good, const char* name, const std::string& value, const char* remedy) {
     std::printf("%-4s %-16s %s%s%s\n", good ? "ok" : "!!", name, value.c_str(), good ? "" : " - ", good ? "" : remedy);
@@ -37,10 +49,12 @@ void check(const std::string& folder) {
   row(active_target() != Target::portable, "processor", cpu_name() + ", " + name_of(active_target()) + " kernels",
       "a CPU with AVX2 and FMA is several times faster");
   row(true, "threads", std::to_string(pool().threads()), "");
+  row(true, "GPU", describe_gpu(), "");
   const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
   row(memory > 2e9, "memory", mebibytes(memory), "the quickstart needs about 2 GB");
   const double space = double(std::filesystem::space(folder).available);
-  row(space > 5e9, "free disk", folder + ": " + mebibytes(space), "snapshots take 12 bytes a parameter, and two are kept");
+  row(space > 5e9, "free disk", folder + ": " + mebibytes(space),
+      "snapshots take 12 bytes a parameter, and two are kept");
   const double speed = durable_write_speed(folder);
   row(speed > 20, "durable writes", std::to_string(int(speed)) + " MB/s", "snapshots will take long here");
   const MachineFigures m = machine_figures(true);
@@ -55,7 +69,10 @@ void add_doctor_command(CLI::App& app) {
   auto* command = app.add_subcommand("doctor", "Check that this machine is fit for a run");
   auto folder = std::make_shared<std::string>(".");
   command->add_option("--folder", *folder, "Where runs will be written")->check(CLI::ExistingDirectory);
-  command->callback([folder] { check(*folder); });
+  auto device = std::make_shared<std::string>("cpu");
+  command->add_option("--device", *device, "What runs will compute on: cuda requires a GPU")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  command->callback([folder, device] { check(*folder, *device == "cuda"); });
 }
 
 }  // namespace hinoki

@@ -55,7 +55,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
                              .accumulate = dx.accumulate,
                              .dtype = dy.dtype(),
                              .b_dtype = dy.dtype()});
-        if (to_weight.wanted()) {  // dW = dy^T x, or its transpose
+        const bool together = to_weight.wanted() && to_bias.wanted();
+        if (to_weight.wanted()) {  // dW = dy^T x, or its transpose; dy is read once for both sums
           kernels::Gemm product{.a = dy.data(),
                                 .b = x->data(),
                                 .c = dweight.data(),
@@ -67,6 +68,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
                                 .ldc = in,
                                 .a_transposed = true,
                                 .accumulate = dweight.accumulate,
+                                .a_sums = together ? dbias.data() : nullptr,
+                                .accumulate_sums = dbias.accumulate,
                                 .dtype = dy.dtype(),
                                 .b_dtype = dy.dtype(),
                                 .c_dtype = wide(dy.dtype())};
@@ -74,11 +77,12 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
             std::swap(product.a, product.b);
             std::swap(product.m, product.n);
             std::swap(product.lda, product.ldb);
+            std::swap(product.a_sums, product.b_sums);
             product.ldc = out;
           }
           kernels::gemm.run(dy.device(), dy.stream(), product);
         }
-        if (to_bias.wanted())
+        if (to_bias.wanted() && !together)
           kernels::column_sum.run(dy.device(), dy.stream(),
                                   {.x = dy.data(),
                                    .sum = dbias.data(),

@@ -2,13 +2,10 @@
 // and numbers.h are the only files with PTX; kernels/simt holds the twin of every function here.
 #pragma once
 #include <cuda_runtime.h>
-#include <cxxabi.h>
 
-#include <cstdlib>
-#include <memory>
 #include <type_traits>
 
-#include "core/base/check.h"
+#include "kernels/cuda/launch_record.h"
 
 #define SHARED(name, ...) __shared__ ::hinoki::simt::Type<__VA_ARGS__> name
 #define DYNAMIC_SHARED(name, ...)                                         \
@@ -19,32 +16,17 @@ namespace hinoki::simt {
 
 constexpr bool kEmulated = false;
 
-inline std::string kernel_name(const void* kernel) {
-  const char* mangled = nullptr;
-  if (cudaFuncGetName(&mangled, kernel) != cudaSuccess || mangled == nullptr) return "kernel";
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> plain(abi::__cxa_demangle(mangled, nullptr, nullptr, &status),
-                                                     std::free);
-  return status == 0 ? plain.get() : mangled;
-}
-
-inline void require_launched(cudaError_t error, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes) {
-  require(error == cudaSuccess, "CUDA: ", kernel_name(kernel), " with grid (", grid.x, ",", grid.y, ",", grid.z,
-          "), block (", block.x, ",", block.y, ",", block.z, ") and ", shared_bytes,
-          " bytes of dynamic shared memory: ", cudaGetErrorString(error));
-}
-
 // Starts a kernel; throws Error if it cannot start. A grid without blocks is no work.
 template <class... P>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
             std::type_identity_t<P>... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  const void* id = reinterpret_cast<const void*>(kernel);
+  last_launch = {reinterpret_cast<const void*>(kernel), grid, block, shared_bytes};
   if (shared_bytes > 48 * 1024)
-    require_launched(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)), id,
-                     grid, block, shared_bytes);
+    require_launched(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)),
+                     last_launch);
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(args...);
-  require_launched(cudaGetLastError(), id, grid, block, shared_bytes);
+  require_launched(cudaGetLastError(), last_launch);
 }
 
 __device__ inline uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
