@@ -17,7 +17,7 @@ struct Case {
   int64_t rows, heads, dim, rotary_dims, time, offset = 0;
   double base = 10000, scaling = 1;
   std::vector<int32_t> positions = {};
-  Values x = uniform(rows * heads * 3 * dim, -1, 1, 1);
+  Values x = rounded_to_bf16(uniform(rows * heads * 3 * dim, -1, 1, 1));
 
   int64_t position(int64_t row) const { return positions.empty() ? row % time + offset : positions[row]; }
 };
@@ -38,19 +38,24 @@ Values reference(const Case& c) {
   return y;
 }
 
+// The tables are made on the CPU, in wide(dtype).
 template <class T>
 Values run(const Case& c, const Values& x, bool inverse = false) {
+  using Wide = std::conditional_t<sizeof(T) == 2, float, T>;
   const int64_t half = c.rotary_dims / 2, table_rows = 100;
-  Operand<T> cos(table_rows * half), sin(table_rows * half), data(x);
+  std::vector<Wide> cosines(table_rows * half), sines(table_rows * half);
   rotary_table.run(Device::cpu, {},
-                   {.cos = cos.data(),
-                    .sin = sin.data(),
+                   {.cos = cosines.data(),
+                    .sin = sines.data(),
                     .positions = table_rows,
                     .rotary_dims = c.rotary_dims,
                     .base = c.base,
                     .scaling = c.scaling,
-                    .dtype = dtype_of<T>()});
-  rotary.run(Device::cpu, {},
+                    .dtype = dtype_of<Wide>()});
+  Operand<Wide> cos(cosines), sin(sines);
+  Operand<T> data(x);
+  Operand<int32_t> positions(c.positions);
+  rotary.run(here(), {},
              {.data = data.data(),
               .rows = c.rows,
               .heads = c.heads,
@@ -62,13 +67,11 @@ Values run(const Case& c, const Values& x, bool inverse = false) {
               .cos = cos.data(),
               .sin = sin.data(),
               .table_rows = table_rows,
-              .positions = c.positions.empty() ? nullptr : c.positions.data(),
+              .positions = c.positions.empty() ? nullptr : positions.data(),
               .time = c.time,
               .offset = c.offset,
               .inverse = inverse,
               .dtype = dtype_of<T>()});
-  cos.values();
-  sin.values();
   return data.values();
 }
 
@@ -78,20 +81,23 @@ const Case kCases[] = {
     {.rows = 33, .heads = 3, .dim = 31, .rotary_dims = 6, .time = 11},
     {.rows = 40, .heads = 2, .dim = 64, .rotary_dims = 64, .time = 20, .offset = 3, .base = 500, .scaling = 2.5},
     {.rows = 5, .heads = 2, .dim = 66, .rotary_dims = 66, .time = 1, .positions = {5, 0, 99, 3, 3}},
+    {.rows = 9, .heads = 11, .dim = 96, .rotary_dims = 80, .time = 5},   // more than 256 pieces of a row
+    {.rows = 70, .heads = 1, .dim = 16, .rotary_dims = 16, .time = 35},  // rows that share a block
 };
 
 TEST(Rotary, TurnsPairs) {
   for (const Case& c : kCases) {
     // Two products of numbers below 1, and a table rounded once.
-    expect_kernel([&] { return run<float>(c, c.x); }, reference(c), 4 * epsilon<float>());
+    expect_everywhere([&] { return run<float>(c, c.x); }, reference(c), 4 * epsilon<float>());
     // The angle is at most 100, so its rounding moves the cosine by 100 epsilon.
     expect_kernel([&] { return run<double>(c, c.x); }, reference(c), 200 * epsilon<double>());
+    expect_on_cuda([&] { return run<bf16>(c, c.x); }, reference(c), epsilon<bf16>());  // values below 2 rounded once
   }
 }
 
 TEST(Rotary, InverseTurnsBack) {
   for (const Case& c : kCases)
-    expect_kernel([&] { return run<float>(c, run<float>(c, c.x), true); }, c.x, 8 * epsilon<float>());
+    expect_everywhere([&] { return run<float>(c, run<float>(c, c.x), true); }, c.x, 8 * epsilon<float>());
 }
 
 TEST(Rotary, InverseIsTheGradient) {
@@ -105,6 +111,12 @@ TEST(Rotary, NamesThePositionThatDoesNotFit) {
   Case c = kCases[4];
   c.positions[2] = 100;
   EXPECT_ERROR(run<float>(c, c.x), Exit::failure, "rotary: position 100 of row 2 is not in a table of 100");
+  expect_on_cuda(
+      [&] {
+        EXPECT_ERROR(run<float>(c, c.x), Exit::failure, "rotary: position 100 of row 2 is not in a table of 100");
+        return Values{};
+      },
+      Values{}, 0);
   c = kCases[2];
   c.offset = 90;
   EXPECT_ERROR(run<float>(c, c.x), Exit::failure, "rotary: positions up to 101 do not fit in a table of 100");
