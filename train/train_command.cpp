@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "core/base/backend.h"
 #include "core/base/device.h"
 #include "core/base/isa.h"
 #include "core/base/log.h"
@@ -179,6 +180,7 @@ void train(const Options& o) {
   if (!o.resume.empty()) require_run(o.resume);
   load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
   if (!o.resume.empty()) config.run = o.resume;
+  if (config.device == Device::cuda) require_cuda();
   require_memory(config);
   make_directory(config.run);
   const RunLock lock(config.run);
@@ -198,6 +200,7 @@ void train(const Options& o) {
   }
   write_file_durably(config.run + "/config.toml", print_config(config));
   inform(print_plan(config, run.training_tokens()));
+  if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
   Loop(config, run).to_the_end();
   copy_log_to("");

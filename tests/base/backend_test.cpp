@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "core/base/device.h"
 #include "kernels/kernel.h"
-#include "tests/end_to_end/program.h"
+#include "tests/end_to_end/tiny_program.h"
 #include "tests/support/temporary_folder.h"
 
 namespace hinoki {
@@ -23,6 +25,9 @@ TEST(Backend, IsReadyOrSaysWhatIsMissing) {
   } else {
     EXPECT_EQ(why_no_cuda(), why) << "asked again";
     expect_outcome(2, {why}, {"doctor", "--device", "cuda"});
+    const test::TinyProgram p;
+    expect_outcome(2, {why}, {"train", p.config("run"), "device=cuda"});
+    EXPECT_FALSE(std::filesystem::exists(p.path("run"))) << "refused before anything is made";
   }
 }
 
@@ -46,10 +51,12 @@ TEST(Backend, ProgramAndLibrarySeeTheSameSlots) {
   ASSERT_NE(cuda_backend(), nullptr) << why_no_cuda();
   EXPECT_EQ(cuda_backend()->address("cuda_device"), &cuda_device);
   int filled = 0;
+  std::map<std::string, const void*> first;  // of a name, on the program's list
   for (const kernels::KernelRecord* k = kernels::all_kernels; k != nullptr; k = k->next) {
-    EXPECT_NE(cuda_backend()->address(k->name), nullptr) << k->name;
+    first.emplace(k->name, k);
     filled += k->on_cuda;
   }
+  for (const auto& [name, slots] : first) EXPECT_EQ(cuda_backend()->address(name.c_str()), slots) << name;
   EXPECT_GT(filled, 0) << "the library fills slots of its own";
 }
 #endif
