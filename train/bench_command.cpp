@@ -2,9 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "core/base/backend.h"
+#include "core/base/device.h"
 #include "core/base/isa.h"
 #include "core/base/json.h"
 #include "core/base/parallel.h"
+#include "train/bench_kernels.h"
 #include "train/bench_step.h"
 #include "train/bench_text.h"
 #include "train/commands.h"
@@ -39,16 +42,21 @@ void bench_machine() {
 }
 
 void print_step(const StepBenchmark& what, bool json) {
+  if (what.device == Device::cuda) require_cuda();
+  require<Exit::usage>(what.dtype == DType::f32 || what.device == Device::cuda, "--dtype bf16 needs --device cuda");
   const StepTimes t = bench_step(what);
   const int threads = pool().threads();
-  const double peak = measure_fma_peak_gflops(threads);  // in the same run: clocks change with the load
+  const bool gpu = what.device == Device::cuda;
+  // In the same run: clocks change with the load.
+  const double peak = gpu ? measure_product_peak(what.device, what.dtype) * 1e-9 : measure_fma_peak_gflops(threads);
   const double share = t.flops_per_step / (t.median_ms * 1e-3) / (peak * 1e9);
   if (json) {
     const Json line = {{"program", "hinoki"}, {"size", what.size}, {"threads", threads},
+                       {"device", gpu ? device_table(what.device).name : cpu_name()}, {"dtype", name_of(what.dtype)},
                        {"kernels", name_of(active_target())}, {"tokens_per_s", t.tokens_per_second},
                        {"ms_median", t.median_ms}, {"forward_ms", t.forward_ms}, {"backward_ms", t.backward_ms},
                        {"update_ms", t.update_ms}, {"flops_per_step", t.flops_per_step}, {"fma_peak_gflops", peak},
-                       {"share_of_peak", share}, {"activation_bytes", t.activation_bytes}, {"params", t.parameters},
+                       {"share_of_peak", share}, {"activation_bytes", t.activation_bytes}, {"peak_bytes", t.peak_bytes}, {"params", t.parameters},
                        {"clean", t.clean}, {"loss", t.loss}};
     std::printf("%s\n", line.dump().c_str());
   } else {
@@ -70,6 +78,36 @@ void print_text(const std::string& tokenizer, const std::string& input) {
               megabytes / s.prepare_seconds, (long long)s.prepare_tokens, 100 * s.bare_seconds / s.prepare_seconds);
 }
 
+struct KernelOptions {
+  std::string device = "cpu";
+  bool tiny = false, json = false;
+};
+
+// Each kernel beside the ceiling that binds it.
+void print_kernels(const KernelOptions& o) {
+  const Device device = o.device == "cuda" ? Device::cuda : Device::cpu;
+  if (device == Device::cuda) require_cuda();
+  const std::string name = device == Device::cuda ? device_table(device).name : cpu_name();
+  const KernelSpeeds speeds = bench_kernels(device, o.tiny);
+  if (!o.json)
+    std::printf("%s: copy %.0f GB/s, product %.1f TFLOP/s\n\n| kernel | dtype | ms | rate | of the ceiling |\n|---|---|---|---|---|\n",
+                name.c_str(), speeds.copy_bytes_per_second * 1e-9, speeds.flops_per_second * 1e-12);
+  for (const KernelSpeed& k : speeds.kernels) {
+    const bool computes = k.flops > 0;
+    const double rate = (computes ? k.flops : k.bytes) / k.seconds;
+    const double share = rate / (computes ? speeds.flops_per_second : speeds.copy_bytes_per_second);
+    if (o.json) {
+      const Json line = {{"program", "hinoki"}, {"device", name}, {"kernel", k.name}, {"dtype", name_of(k.dtype)},
+                         {"seconds", k.seconds}, {"bytes", k.bytes}, {"flops", k.flops}, {"of_ceiling", share},
+                         {"copy_bytes_per_s", speeds.copy_bytes_per_second}, {"product_flops_per_s", speeds.flops_per_second}};
+      std::printf("%s\n", line.dump().c_str());
+    } else {
+      std::printf("| %s | %s | %.3f | %.1f %s | %.0f %% |\n", k.name.c_str(), name_of(k.dtype), k.seconds * 1e3,
+                  rate * (computes ? 1e-12 : 1e-9), computes ? "TFLOP/s" : "GB/s", 100 * share);
+    }
+  }
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
@@ -78,7 +116,11 @@ void add_bench_command(CLI::App& app) {
   auto* step = command->add_subcommand("step", "Whole training steps on random tokens");
   auto what = std::make_shared<StepBenchmark>();
   auto json = std::make_shared<bool>(false);
-  step->add_option("--size", what->size, "nano, tiny or small")->capture_default_str();
+  step->add_option("--size", what->size, "nano, tiny, small, 1b or 3b")->capture_default_str();
+  step->add_option("--device", what->device, "cpu or cuda")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Device>{{"cpu", Device::cpu}, {"cuda", Device::cuda}}));
+  step->add_option("--dtype", what->dtype, "f32; bf16 on a GPU")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}}));
   step->add_option("--batch", what->batch, "Sequences (default: of the size)")->check(CLI::Range(1, 1 << 20));
   step->add_option("--sequence", what->sequence, "Tokens a sequence (default: of the size)")
       ->check(CLI::Range(1, 1 << 20));
@@ -91,6 +133,12 @@ void add_bench_command(CLI::App& app) {
   text->add_option("--tokenizer", paths->first, "spiece.model, or a folder that holds it")->required();
   text->add_option("--input", paths->second, "Text to encode")->required();
   text->callback([paths] { print_text(paths->first, paths->second); });
+  auto* each = command->add_subcommand("kernels", "Each kernel of a device beside what the device reaches at most");
+  auto options = std::make_shared<KernelOptions>();
+  each->add_option("--device", options->device, "cpu or cuda")->capture_default_str()->check(CLI::IsMember({"cpu", "cuda"}));
+  each->add_flag("--tiny", options->tiny, "Sizes for a test: the figures say nothing");
+  each->add_flag("--json", options->json, "Print a JSON line for each");
+  each->callback([options] { print_kernels(*options); });
   command->callback([command] {
     if (command->get_subcommands().empty()) bench_machine();
   });

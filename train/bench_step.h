@@ -7,11 +7,13 @@
 namespace hinoki {
 
 struct StepBenchmark {
-  std::string size = "tiny";  // nano, tiny, small: the sizes of scripts/bench/peer_torch.py
+  std::string size = "tiny";  // nano, tiny, small, 1b, 3b: the sizes of scripts/bench/peer_torch.py
   int64_t batch = 0;          // 0: that of the size
   int64_t sequence = 0;
   int64_t steps = 10, warmup = 2;
   Recompute recompute = Recompute::none;
+  Device device = Device::cpu;
+  DType dtype = DType::f32;  // of weights and activations; bf16 on CUDA only
 };
 
 struct StepTimes {
@@ -19,6 +21,7 @@ struct StepTimes {
   double tokens_per_second = 0, flops_per_step = 0;
   int64_t parameters = 0;
   int64_t activation_bytes = 0;  // the most that tensors and scratch held beside weights, gradients and moments
+  int64_t peak_bytes = 0;        // the most that tensors held in all
   int64_t clean = 0;             // steps whose threads waited less than 5 % of the time for a core
   double loss = 0;               // of the last step, nats per token
 };

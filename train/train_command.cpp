@@ -9,6 +9,7 @@
 #include "core/base/isa.h"
 #include "core/base/log.h"
 #include "core/base/parallel.h"
+#include "kernels/gemm.h"
 #include "train/commands.h"
 #include "train/config_file.h"
 #include "train/machine.h"
@@ -181,6 +182,7 @@ void train(const Options& o) {
   load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
   if (!o.resume.empty()) config.run = o.resume;
   if (config.device == Device::cuda) require_cuda();
+  if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
   require_memory(config);
   make_directory(config.run);
   const RunLock lock(config.run);

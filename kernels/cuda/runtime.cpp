@@ -10,6 +10,11 @@
 #include "kernels/kernel.h"
 
 namespace hinoki {
+
+namespace kernels {
+void check_faults(Stream stream);  // of kernels/cuda/fault.h, which only nvcc reads
+}
+
 namespace {
 
 constexpr int kOldest = 8;  // compute capability: bf16 tensor cores and cp.async start there
@@ -32,7 +37,12 @@ cudaStream_t on_device(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
 }
 
-void synchronize(Stream stream) { check(cudaStreamSynchronize(on_device(stream)), "waiting for the GPU"); }
+void finish(Stream stream) { check(cudaStreamSynchronize(on_device(stream)), "waiting for the GPU"); }
+
+void synchronize(Stream stream) {
+  finish(stream);
+  kernels::check_faults(stream);
+}
 
 void* allocate(size_t bytes, size_t) {
   on_device({});
@@ -46,11 +56,11 @@ void* allocate(size_t bytes, size_t) {
   return data;
 }
 
+// Called by destructors, also after an error that the GPU reports from then on at every call, and at the end of the
+// program, when the driver may be gone: failing to release is no news.
 void release(void* data) {
-  on_device({});
-  // At the end of the program the driver may be gone before the last block.
-  const cudaError_t error = cudaFree(data);
-  if (error != cudaErrorCudartUnloading) check(error, "releasing memory");
+  if (in_thread != chosen && cudaSetDevice(chosen) == cudaSuccess) in_thread = chosen;
+  if (cudaFree(data) != cudaSuccess) cudaGetLastError();
 }
 
 size_t free_memory() {
@@ -72,7 +82,7 @@ void copy_in(void* to, const void* host, size_t bytes, Stream stream) {
   // Ordinary memory has been read when the call returns; pinned memory has not.
   cudaPointerAttributes what{};
   check(cudaPointerGetAttributes(&what, host), "asking about memory");
-  if (what.type == cudaMemoryTypeHost) synchronize(stream);
+  if (what.type == cudaMemoryTypeHost) finish(stream);
 }
 
 void copy_out(void* host, const void* from, size_t bytes, Stream stream) {

@@ -3,8 +3,12 @@
 A step is forward, loss, backward, AdamW, zero_grad on random tokens, in f32 unless told otherwise; times are medians. FLOPs
 are counted by hooks, two per multiply-add, the backward pass as twice the forward one; attention counts in full, with no
 allowance for the causal half. Where cores are shared, a step counts only if its threads hardly waited for one ("clean").
-Memory is the peak resident size above the interpreter, weights, gradients and moments. Works with PyTorch 1.13 to 2.15."""
+Memory is the peak resident size above the interpreter, weights, gradients and moments. Works with PyTorch 1.13 to 2.15.
+
+On a GPU (--device cuda) bf16 means f32 weights and moments under autocast, as Hinoki keeps f32 masters; memory is the
+allocator's peak, and the optimizer the fused one unless another is asked for."""
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -26,6 +30,11 @@ def arguments():
     parser.add_argument("--max-seconds", type=float, default=300, help="stop waiting for clean steps after this long")
     parser.add_argument("--optim", choices=["default", "foreach", "fused"], default="default")
     parser.add_argument("--attention", choices=["auto", "manual"], default="auto", help="auto: PyTorch's own, where it has one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32", help="tf32, bf16: on a GPU")
+    parser.add_argument("--compile", action="store_true", help="torch.compile")
+    parser.add_argument("--batch", type=int, default=0, help="sequences (default: of the size)")
+    parser.add_argument("--sequence", type=int, default=0, help="tokens a sequence (default: of the size)")
     parser.add_argument("--profile", action="store_true", help="where the time goes, on stderr")
     return parser.parse_args()
 
@@ -36,7 +45,9 @@ def gpt(options, torch, count):
     from torch import nn
     functional = nn.functional
     layers, width, heads, length, vocabulary, batch = {
-        "nano": (2, 64, 2, 64, 512, 2), "tiny": (4, 256, 4, 256, 8000, 8), "small": (12, 768, 12, 512, 32000, 2)}[options.size]
+        "nano": (2, 64, 2, 64, 512, 2), "tiny": (4, 256, 4, 256, 8000, 8), "small": (12, 768, 12, 512, 32000, 2),
+        "1b": (24, 2048, 16, 2048, 32000, 8), "3b": (36, 2816, 22, 2048, 32000, 8)}[options.size]
+    length, batch = options.sequence or length, options.batch or batch
     head = width // heads
     rotated = head // 4
     own_attention = options.attention == "auto" and hasattr(functional, "scaled_dot_product_attention")
@@ -44,13 +55,13 @@ def gpt(options, torch, count):
     frequencies = 1.0 / 10000 ** (torch.arange(0, rotated, 2).float() / rotated)
     angles = torch.outer(torch.arange(length).float(), frequencies)
     angles = torch.cat([angles, angles], -1)
-    cosine, sine = angles.cos(), angles.sin()
-    future = torch.ones(length, length, dtype=torch.bool).triu(1)
+    cosine, sine = angles.cos().to(options.device), angles.sin().to(options.device)
+    future = torch.ones(length, length, dtype=torch.bool).triu(1).to(options.device)
 
     def rotate(x):
         turned, kept = x[..., :rotated], x[..., rotated:]
         a, b = turned.chunk(2, -1)
-        return torch.cat([turned * cosine + torch.cat([-b, a], -1) * sine, kept], -1)
+        return torch.cat([(turned * cosine + torch.cat([-b, a], -1) * sine).to(x.dtype), kept], -1)
 
     def attend(q, k, v):
         count(4.0 * q.shape[0] * heads * length * length * head)
@@ -144,19 +155,28 @@ def initialise(torch, model):
 
 
 def make_step(torch, options, model, inputs):
-    extra = {} if options.optim == "default" else {options.optim: True}
+    gpu = options.device == "cuda"
+    extra = {options.optim: True} if options.optim != "default" else {"fused": True} if gpu else {}
+    wait = torch.cuda.synchronize if gpu else lambda: None
+    precision = torch.autocast("cuda", torch.bfloat16) if gpu and options.dtype == "bf16" else contextlib.nullcontext()
+
+    def now():
+        wait()
+        return time.perf_counter()
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, **extra)
 
     def step():
         """(seconds of forward, backward, update), loss"""
-        times = [time.perf_counter()]
-        loss = model(*inputs)
-        times.append(time.perf_counter())
+        times = [now()]
+        with precision:
+            loss = model(*inputs)
+        times.append(now())
         loss.backward()
-        times.append(time.perf_counter())
+        times.append(now())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        times.append(time.perf_counter())
+        times.append(now())
         return [b - a for a, b in zip(times, times[1:])], loss
 
     return step
@@ -199,20 +219,27 @@ def main():
 
     model, inputs, units = TASKS[options.task](options, torch, count)
     initialise(torch, model)
+    model, inputs = model.to(options.device), [x.to(options.device) for x in inputs]
+    torch.backends.cuda.matmul.allow_tf32 = options.dtype == "tf32"
     per_step = count_flops(torch, model, inputs, flops)
     counting[0] = False
+    if options.compile:
+        model.compile()  # in place
     step = make_step(torch, options, model, inputs)
     for _ in range(options.warmup):
         step()
     phases, clean, loss = timed_steps(step, options)
     median = statistics.median(map(sum, phases))
     parameters = sum(weight.numel() for weight in model.parameters())
+    gpu = options.device == "cuda"
+    activations = (torch.cuda.max_memory_allocated() if gpu else resident_bytes(peak=True) - interpreter) - 4 * 4 * parameters
     forward, backward, update = (1e3 * statistics.median(phase) for phase in zip(*phases))
     print(json.dumps({
-        "program": f"torch {torch.__version__}", "task": options.task, "size": options.size, "threads": torch.get_num_threads(),
+        "program": f"torch {torch.__version__}" + (" compiled" if options.compile else ""), "dtype": options.dtype,
+        "device": torch.cuda.get_device_name() if gpu else "cpu", "peak_bytes": torch.cuda.max_memory_allocated() if gpu else 0, "task": options.task, "size": options.size, "threads": torch.get_num_threads(),
         f"{UNITS[options.task]}_per_s": units / median, "ms_median": 1e3 * median, "forward_ms": forward, "backward_ms": backward,
         "update_ms": update, "flops_per_step": per_step, "params": parameters, "clean": clean, "steps": len(phases),
-        "activation_bytes": resident_bytes(peak=True) - interpreter - 4 * 4 * parameters, "optim": options.optim,
+        "activation_bytes": activations, "optim": options.optim,
         "blas": blas_library(torch), "loss": loss}), flush=True)
     if options.profile:
         profile(torch, step)

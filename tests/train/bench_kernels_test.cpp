@@ -1,0 +1,43 @@
+#include "train/bench_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/base/device.h"
+#include "core/base/json.h"
+#include "tests/end_to_end/program.h"
+
+namespace hinoki {
+namespace {
+
+// Every kernel runs as the benchmark calls it; on the emulator that means within bounds and without races.
+TEST(BenchKernels, RunsEveryKernelOnEveryDevice) {
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    if (!has_device(device)) continue;
+    const KernelSpeeds speeds = bench_kernels(device, true);
+    EXPECT_GT(speeds.copy_bytes_per_second, 0);
+    EXPECT_GT(speeds.flops_per_second, 0);
+    std::set<std::string> names;
+    for (const KernelSpeed& k : speeds.kernels) {
+      EXPECT_TRUE(names.insert(k.name).second) << k.name << " twice";
+      EXPECT_GT(k.seconds, 0) << k.name;
+      EXPECT_GT(k.bytes + k.flops, 0) << k.name;
+    }
+    for (const char* name : {"layer_norm + residual", "softmax_loss + gradient", "gemm dw + dbias", "rotary, a quarter",
+                             "attention_grad, dim 128"})
+      EXPECT_TRUE(names.contains(name)) << name << " on " << device;
+  }
+}
+
+TEST(BenchKernels, PrintsALineForEach) {
+  const test::Outcome o = test::expect_outcome(0, {}, {"bench", "kernels", "--tiny", "--json"});
+  std::istringstream lines(o.out);
+  std::string line;
+  int count = 0;
+  for (; std::getline(lines, line); ++count) EXPECT_GT(parse_json(line, "a line")["seconds"].get<double>(), 0) << line;
+  EXPECT_GT(count, 15);
+}
+
+}  // namespace
+}  // namespace hinoki
