@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passes the tests, from a bare Debian 12 machine. Stages run in order; name some to run only those:
-#   scripts/test.sh [setup|rules|build|unit|sanitize|learn|interop|fuzz]...
+#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|interop|fuzz]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
@@ -26,6 +26,27 @@ sanitize() {
   build-debug/hinoki_tests --gtest_brief=1  # in one process: starting the sanitizers takes longer than most tests
 }
 
+# The same tests with an emulated GPU, which checks every access of every CUDA kernel; each kernel must have been run.
+emulated() {
+  cmake --preset emulated
+  cmake --build --preset emulated
+  rm -f build-emulated/coverage
+  HINOKI_REQUIRE_GPU=1 HINOKI_KERNEL_COVERAGE="$PWD/build-emulated/coverage" \
+    ctest --test-dir build-emulated --output-on-failure --timeout 600 --parallel 2
+  bash scripts/kernel_coverage.sh build-emulated/coverage
+}
+
+# The CUDA build for one kind of GPU, which needs the compiler but no GPU: it starts here, and says that there is none.
+cuda() {
+  if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+    echo "no nvcc on this machine: the CUDA build is left out"
+    return
+  fi
+  cmake --preset cuda -DHINOKI_CUDA_ARCHITECTURES=90a
+  cmake --build --preset cuda
+  build-cuda/hinoki_tests --gtest_brief=1 --gtest_filter='Backend.*:Coverage.*'
+}
+
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
@@ -35,7 +56,7 @@ interop() { bash tests/interop/run.sh; }
 fuzz() { bash scripts/fuzz.sh 10; }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize learn interop fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn interop fuzz)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   printf '\n=== %s\n' "$stage"
