@@ -10,8 +10,9 @@ namespace {
 
 bool fits_tensor_cores(const Attention& call) {
   const AttentionShape& g = call.shape;
-  return g.dtype == DType::bf16 && g.dim <= kMostTensorDim && g.dim % 8 == 0 && vector_rows<bf16>(call.q) &&
-         vector_rows<bf16>(call.k) && vector_rows<bf16>(call.v) && vector_rows<bf16>(call.out);
+  const auto fits = [&](const auto& x) { return vector_rows<bf16>(x) && near_rows(x, g.kv_time); };
+  return g.dtype == DType::bf16 && g.dim <= kMostTensorDim && g.dim % 8 == 0 && fits(call.q) && fits(call.k) &&
+         fits(call.v) && fits(call.out);
 }
 
 template <class T>
@@ -24,7 +25,12 @@ void run(const Attention& call, Stream stream) {
   if (decode)
     launch_attention_decode<T>(call, first, reinterpret_cast<float*>(scratch + 2 * places), stream);
   else if (fits_tensor_cores(call))
-    launch_attention_forward(call, first, stream);
+    visit_dim(g.dim, [&]<int kDim>() {
+      if (g.dropout > 0)
+        launch_attention_forward<kDim, true>(call, first, stream);
+      else
+        launch_attention_forward<kDim, false>(call, first, stream);
+    });
   else
     launch_attention_forward_plain<T>(call, first, stream);
 }

@@ -7,13 +7,17 @@
 namespace hinoki::kernels {
 namespace {
 
-template <class T>
-bool all_vector_rows(const AttentionGrad& call) {
-  for (const HeadRows& x : {call.q, call.k, call.v, call.out, call.dout})
-    if (!vector_rows<T>(x)) return false;
-  for (const MutableHeadRows& x : {call.dq, call.dk, call.dv})
-    if (!vector_rows<T>(x)) return false;
-  return call.shape.dim % kVector<T> == 0;
+template <class Condition>
+bool all_rows(const AttentionGrad& call, Condition&& holds) {
+  return holds(call.q) && holds(call.k) && holds(call.v) && holds(call.out) && holds(call.dout) && holds(call.dq) &&
+         holds(call.dk) && holds(call.dv);
+}
+
+template <int kDim, bool kDropout>
+void sweep_twice(const AttentionGrad& call, const QueryStatistics& statistics, const SegmentBounds& segments,
+                 Stream stream) {
+  launch_attention_backward<kDim, Side::keys, kDropout>(call, statistics, segments.end, stream);
+  launch_attention_backward<kDim, Side::queries, kDropout>(call, statistics, segments.first, stream);
 }
 
 template <class T>
@@ -26,12 +30,18 @@ void run(const AttentionGrad& call, Stream stream) {
   auto* const bounds = reinterpret_cast<int32_t*>(lse + 2 * queries);
   const SegmentBounds segments = g.segments ? find_segments(g, bounds, bounds + places, stream) : SegmentBounds{};
 
-  const bool vectors = all_vector_rows<T>(call);
+  const bool vectors = g.dim % kVector<T> == 0 && all_rows(call, [](const auto& x) { return vector_rows<T>(x); });
+  const bool tensor_cores = std::is_same_v<T, bf16> && vectors && g.dim <= kMostTensorDim &&
+                            all_rows(call, [&](const auto& x) { return near_rows(x, g.kv_time); });
   simt::launch(attention_statistics<T>, grid_blocks("attention_grad", queries / kStatisticsRows), kStatisticsThreads, 0,
                stream, call, lse, lse + queries, int(padded), vectors);
-  if (std::is_same_v<T, bf16> && vectors && g.dim <= kMostTensorDim) {
-    launch_attention_backward<Side::keys>(call, statistics, segments.end, stream);
-    launch_attention_backward<Side::queries>(call, statistics, segments.first, stream);
+  if (tensor_cores) {
+    visit_dim(g.dim, [&]<int kDim>() {
+      if (g.dropout > 0)
+        sweep_twice<kDim, true>(call, statistics, segments, stream);
+      else
+        sweep_twice<kDim, false>(call, statistics, segments, stream);
+    });
   } else {
     launch_attention_backward_plain<T, Side::keys>(call, statistics, segments.end, stream);
     launch_attention_backward_plain<T, Side::queries>(call, statistics, segments.first, stream);
@@ -42,8 +52,7 @@ const bool ready = attention_grad.provide(Device::cuda, [](const AttentionGrad& 
   const AttentionShape& g = call.shape;
   check_attention("attention_grad", g);
   require(g.q_time == g.kv_time, "attention_grad: ", g.q_time, " queries, ", g.kv_time, " keys: must be equal");
-  for (const HeadRows& x : {call.q, call.k, call.v, call.out, call.dout}) check_stride("attention_grad", x.row_stride);
-  for (const MutableHeadRows& x : {call.dq, call.dk, call.dv}) check_stride("attention_grad", x.row_stride);
+  all_rows(call, [](const auto& x) { return check_stride("attention_grad", x.row_stride), true; });
   if (g.batch * g.heads * g.kv_time == 0) return;
   if (g.dtype == DType::bf16)
     run<bf16>(call, stream);

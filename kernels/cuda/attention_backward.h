@@ -17,11 +17,11 @@ namespace hinoki::kernels {
 enum class Side { queries, keys };
 
 // 32 rows to a warp where the registers hold their sums (see attention_forward.h), else 16.
-template <int kDim, Side kSide>
+template <int kDim, Side kSide, bool kDropout>
 struct BackwardTile {
-  static constexpr bool kWide = kDim > 64, kKeys = kSide == Side::keys;
+  static constexpr bool kWide = kDim > 64 || kDropout, kKeys = kSide == Side::keys;
   static constexpr int kAtoms = kKeys && kWide ? 1 : 2, kWarps = kKeys && kWide ? 8 : 4;
-  static constexpr int kColumns = kKeys == kWide ? 64 : 32;
+  static constexpr int kColumns = kKeys == kWide && !(kDropout && kDim > 96) ? 64 : 32;
   static constexpr int kThreads = kWarps * 32, kWarpRows = kAtoms * 16, kRows = kWarps * kWarpRows;
   static constexpr int kBlocksPerSm = kKeys && kWide ? 1 : 2;
   static constexpr int kRowTile = kRows * kPitch<kDim>, kColumnTile = kColumns * kPitch<kDim>;
@@ -70,9 +70,10 @@ __global__ void __launch_bounds__(kStatisticsThreads)
 }
 
 template <int kDim, Side kSide, bool kDropout>
-__global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardTile<kDim, kSide>::kBlocksPerSm)
+__global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
+                                  BackwardTile<kDim, kSide, kDropout>::kBlocksPerSm)
     attention_backward(const AttentionGrad call, const QueryStatistics statistics, const int32_t* bounds) {
-  using Tile = BackwardTile<kDim, kSide>;
+  using Tile = BackwardTile<kDim, kSide, kDropout>;
   constexpr int kAtoms = Tile::kAtoms, kColumns = Tile::kColumns, kBlocks = kColumns / 8;
   constexpr bool kKeys = Tile::kKeys;
   DYNAMIC_SHARED(shared, bf16);
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
   const int blocks = (count + Tile::kRows - 1) / Tile::kRows, turn = int(blockIdx.x) % blocks;
   const int top = (kKeys ? turn : blocks - 1 - turn) * Tile::kRows;
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
-  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32, row = top + warp * Tile::kWarpRows;
+  const int warp = int(threadIdx.x / 32), lane = int(threadIdx.x % 32), row = top + warp * Tile::kWarpRows;
 
   const int32_t* const bound = bounds ? bounds + int64_t(batch) * count : nullptr;
   const auto sees = [&] {
@@ -92,7 +93,9 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
       return KeysOfQuery{bound, 0, count};
   }();
   const int begin = sees(top).begin / kColumns * kColumns, end = sees(top + Tile::kRows - 1).end;
-  const WarpSpan span(sees, row, Tile::kWarpRows);
+  SHARED(spans, Span[Tile::kRows]);
+  if (threadIdx.x < Tile::kRows) spans[threadIdx.x] = sees(top + int(threadIdx.x));
+  const Span* const warp_spans = spans + warp * Tile::kWarpRows;
 
   bf16 *const stages = shared + 2 * Tile::kRowTile, *const a1 = shared + warp * Tile::kWarpRows * kPitch<kDim>,
               *const a2 = a1 + Tile::kRowTile;
@@ -135,7 +138,7 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
     __syncthreads();  // all copies of this stage have arrived, and nobody reads the other one any more
     if (column + kColumns < end) copy_columns(column + kColumns, stages + (turn ^ 1) * Tile::kStage);
     simt::cp_async_commit();
-    if (row >= count || span.none(column, kColumns)) continue;
+    if (row >= count || !sees_some<Tile::kWarpRows>(warp_spans, column, kColumns)) continue;
     const bf16 *const tile1 = stages + turn * Tile::kStage, *const tile2 = tile1 + Tile::kColumnTile;
     const float* const column_lse = reinterpret_cast<const float*>(tile2 + Tile::kColumnTile) + lane % 4 * 2;
 
@@ -151,7 +154,7 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
         for (int e = 0; e < 4; ++e)
           p[m][n][e] = exp2_approx(fmaf(p[m][n][e], to_log2, -(kKeys ? (e % 2 ? l.y : l.x) : row_lse[m][e / 2])));
     }
-    if (!span.all(column, kColumns)) hide(p, 0.f, sees, row, column);
+    if (!sees_all<Tile::kWarpRows>(warp_spans, column, kColumns)) hide(p, 0.f, warp_spans, column);
 
     uint32_t kept[kAtoms];
     if constexpr (kDropout) {
@@ -204,17 +207,14 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide>::kThreads, BackwardT
   }
 }
 
-template <Side kSide>
+template <int kDim, Side kSide, bool kDropout>
 void launch_attention_backward(const AttentionGrad& call, const QueryStatistics& statistics, const int32_t* bounds,
                                Stream stream) {
+  using Tile = BackwardTile<kDim, kSide, kDropout>;
   const AttentionShape& g = call.shape;
-  visit_dim(g.dim, [&]<int kDim>() {
-    using Tile = BackwardTile<kDim, kSide>;
-    const int64_t blocks = (g.kv_time + Tile::kRows - 1) / Tile::kRows * g.heads * g.batch;
-    simt::launch(g.dropout > 0 ? attention_backward<kDim, kSide, true> : attention_backward<kDim, kSide, false>,
-                 grid_blocks("attention_grad", blocks), Tile::kThreads, Tile::kSharedBytes, stream, call, statistics,
-                 bounds);
-  });
+  const int64_t blocks = (g.kv_time + Tile::kRows - 1) / Tile::kRows * g.heads * g.batch;
+  simt::launch(attention_backward<kDim, kSide, kDropout>, grid_blocks("attention_grad", blocks), Tile::kThreads,
+               Tile::kSharedBytes, stream, call, statistics, bounds);
 }
 
 }  // namespace hinoki::kernels

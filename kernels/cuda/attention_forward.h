@@ -9,10 +9,13 @@
 
 namespace hinoki::kernels {
 
+template <int kDim, bool kDropout>
 struct ForwardTile {
-  static constexpr int kWarps = 4, kAtoms = 2, kKeys = 64;
+  // What the registers hold: 128 sums and 48 scores of a lane, or 64, 32 and what dropout needs.
+  static constexpr bool kFull = kDim > 96;
+  static constexpr int kAtoms = kFull && kDropout ? 1 : 2, kWarps = 8 / kAtoms, kBlocksPerSm = kAtoms;
+  static constexpr int kKeys = kDropout ? 32 : kFull ? 48 : 64;
   static constexpr int kThreads = kWarps * 32, kWarpRows = kAtoms * 16, kQueries = kWarps * kWarpRows;
-  template <int kDim>
   static constexpr size_t kSharedBytes = (kQueries + 4 * kKeys) * kPitch<kDim> * sizeof(bf16);
 };
 
@@ -21,6 +24,8 @@ template <int kDim, int kAtoms, int kBlocks>
 __device__ __forceinline__ void update_softmax(float (&scores)[kAtoms][kBlocks][4], float (&most)[kAtoms][2],
                                                float (&total)[kAtoms][2], float (&sums)[kAtoms][kDim / 8][4],
                                                float to_log2) {
+  float shift[kAtoms][2], correction[kAtoms][2];
+  bool corrects = false;
 #pragma unroll
   for (int m = 0; m < kAtoms; ++m)
 #pragma unroll
@@ -31,28 +36,38 @@ __device__ __forceinline__ void update_softmax(float (&scores)[kAtoms][kBlocks][
       next = fmaxf(next, __shfl_xor_sync(simt::kFullWarp, next, 1));
       next = fmaxf(next, __shfl_xor_sync(simt::kFullWarp, next, 2));
       // Rounded before anything is subtracted: a tile that changes nothing corrects by exactly 1.
-      const float shift = next == -INFINITY ? 0.f : __fmul_rn(next, to_log2);  // -infinity: no key seen yet
-      const float correction = exp2_approx(__fmul_rn(most[m][half], to_log2) - shift);
+      shift[m][half] = __fmul_rn(next == -INFINITY ? 0.f : next, to_log2);  // -infinity: no key seen yet
+      correction[m][half] = exp2_approx(__fmul_rn(most[m][half], to_log2) - shift[m][half]);
+      corrects |= next != most[m][half];
       most[m][half] = next;
-      float sum = total[m][half] * correction;
-#pragma unroll
-      for (int n = 0; n < kBlocks; ++n)
-#pragma unroll
-        for (int e = half * 2; e < half * 2 + 2; ++e)
-          sum += scores[m][n][e] = exp2_approx(fmaf(scores[m][n][e], to_log2, -shift));
-      total[m][half] = sum;
-#pragma unroll
-      for (int d = 0; d < kDim / 8; ++d) {
-        sums[m][d][half * 2] *= correction;
-        sums[m][d][half * 2 + 1] *= correction;
-      }
     }
+  // Most tiles hold no new maximum.
+  if (__any_sync(simt::kFullWarp, corrects)) {
+#pragma unroll
+    for (int m = 0; m < kAtoms; ++m)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        total[m][half] *= correction[m][half];
+#pragma unroll
+        for (int d = 0; d < kDim / 8; ++d) {
+          sums[m][d][half * 2] *= correction[m][half];
+          sums[m][d][half * 2 + 1] *= correction[m][half];
+        }
+      }
+  }
+#pragma unroll
+  for (int m = 0; m < kAtoms; ++m)
+#pragma unroll
+    for (int n = 0; n < kBlocks; ++n)
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        total[m][e / 2] += scores[m][n][e] = exp2_approx(fmaf(scores[m][n][e], to_log2, -shift[m][e / 2]));
 }
 
 template <int kDim, bool kDropout>
-__global__ void __launch_bounds__(ForwardTile::kThreads, 2)
+__global__ void __launch_bounds__(ForwardTile<kDim, kDropout>::kThreads, ForwardTile<kDim, kDropout>::kBlocksPerSm)
     attention_forward(const Attention call, const int32_t* first_keys) {
-  using Tile = ForwardTile;
+  using Tile = ForwardTile<kDim, kDropout>;
   constexpr int kAtoms = Tile::kAtoms, kKeys = Tile::kKeys, kKeyTile = kKeys * kPitch<kDim>;
   DYNAMIC_SHARED(shared, bf16);
   const AttentionShape& g = call.shape;
@@ -60,12 +75,14 @@ __global__ void __launch_bounds__(ForwardTile::kThreads, 2)
   // The last queries see the most keys: they start first.
   const int blocks = (count + Tile::kQueries - 1) / Tile::kQueries, block = blocks - 1 - int(blockIdx.x) % blocks;
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
-  const int warp = int(threadIdx.x) / 32, lane = int(threadIdx.x) % 32;
+  const int warp = int(threadIdx.x / 32), lane = int(threadIdx.x % 32);
   const int top = block * Tile::kQueries, row = top + warp * Tile::kWarpRows;
 
   const KeysOfQuery sees{first_keys ? first_keys + int64_t(batch) * keys : nullptr, keys - count, count};
   const int begin = sees(top).begin / kKeys * kKeys, end = sees(top + Tile::kQueries - 1).end;
-  const WarpSpan span(sees, row, Tile::kWarpRows);
+  SHARED(spans, Span[Tile::kQueries]);
+  if (threadIdx.x < Tile::kQueries) spans[threadIdx.x] = sees(top + int(threadIdx.x));
+  const Span* const warp_spans = spans + warp * Tile::kWarpRows;
   const auto k = rows_of<bf16>(call.k, batch, head), v = rows_of<bf16>(call.v, batch, head);
 
   bf16 *const tiles = shared + Tile::kQueries * kPitch<kDim>, *const q_rows =
@@ -90,17 +107,17 @@ __global__ void __launch_bounds__(ForwardTile::kThreads, 2)
     __syncthreads();  // all copies of this stage have arrived, and nobody reads the other one any more
     if (column + kKeys < end) copy_keys(column + kKeys, stage ^ 1);
     simt::cp_async_commit();
-    if (row >= count || span.none(column, kKeys)) continue;
+    if (row >= count || !sees_some<Tile::kWarpRows>(warp_spans, column, kKeys)) continue;
 
     Scores<kAtoms, kKeys> scores = {};
     multiply_across<kDim>(scores, q_rows, tiles + stage * 2 * kKeyTile);
-    if (!span.all(column, kKeys)) hide(scores, -INFINITY, sees, row, column);
+    if (!sees_all<Tile::kWarpRows>(warp_spans, column, kKeys)) hide(scores, -INFINITY, warp_spans, column);
     update_softmax<kDim>(scores, most, total, sums, to_log2);
     if constexpr (kDropout) {
       const KeptScores dropout(g, batch, head);
 #pragma unroll
       for (int m = 0; m < kAtoms; ++m) {
-        const uint32_t kept = dropout.rows_are_queries<kKeys / 8>(sees.past + row + m * 16, column);
+        const uint32_t kept = dropout.rows_are_queries<kKeys / 8>(keys - count + row + m * 16, column);
 #pragma unroll
         for (int i = 0; i < kKeys / 2; ++i)
           if (!(kept >> i & 1)) scores[m][i / 4][i % 4] = 0;
@@ -126,14 +143,13 @@ __global__ void __launch_bounds__(ForwardTile::kThreads, 2)
   store_rows<kDim>(rows_of<bf16>(call.out, batch, head), row, count, dim, sums, total, q_rows);
 }
 
-inline void launch_attention_forward(const Attention& call, const int32_t* first_keys, Stream stream) {
+template <int kDim, bool kDropout>
+void launch_attention_forward(const Attention& call, const int32_t* first_keys, Stream stream) {
+  using Tile = ForwardTile<kDim, kDropout>;
   const AttentionShape& g = call.shape;
-  const int64_t blocks = (g.q_time + ForwardTile::kQueries - 1) / ForwardTile::kQueries * g.heads * g.batch;
-  visit_dim(g.dim, [&]<int kDim>() {
-    simt::launch(g.dropout > 0 ? attention_forward<kDim, true> : attention_forward<kDim, false>,
-                 grid_blocks("attention", blocks), ForwardTile::kThreads, ForwardTile::kSharedBytes<kDim>, stream, call,
-                 first_keys);
-  });
+  const int64_t blocks = (g.q_time + Tile::kQueries - 1) / Tile::kQueries * g.heads * g.batch;
+  simt::launch(attention_forward<kDim, kDropout>, grid_blocks("attention", blocks), Tile::kThreads, Tile::kSharedBytes,
+               stream, call, first_keys);
 }
 
 }  // namespace hinoki::kernels

@@ -19,22 +19,22 @@ using Scores = float[kAtoms][kColumns / 8][4];
 // piece of the rows, so that its addresses are a step apart and take few registers.
 template <int kRows, int kDim, int kThreads>
 __device__ __forceinline__ void copy_tile(bf16* tile, const Rows<const bf16>& from, int first, int count, int dim) {
-  constexpr int kPieces = kDim / 8, kStep = kThreads / kPieces;
-  const int top = int(threadIdx.x) / kPieces, column = int(threadIdx.x) % kPieces * 8;
+  constexpr unsigned kPieces = kDim / 8, kStep = kThreads / kPieces;
+  const unsigned top = threadIdx.x / kPieces, column = threadIdx.x % kPieces * 8;
   if (kStep * kPieces < kThreads && top >= kStep) return;
-  const int left = column < dim ? count - first : 0;
-  const bf16* piece = from[first + top] + column;
+  const int left = int(column) < dim ? count - first - int(top) : 0;
+  const unsigned place = (unsigned(first) + top) * unsigned(from.stride) + column;  // near_rows: 32 bits are enough
   tile += top * kPitch<kDim> + column;
 #pragma unroll
   for (int i = 0; i < kRows; i += kStep)
-    if (kRows % kStep == 0 || top + i < kRows)
-      simt::cp_async16(tile + i * kPitch<kDim>, piece + int64_t(i) * from.stride, top + i < left);
+    if (kRows % kStep == 0 || i + int(top) < kRows)
+      simt::cp_async16(tile + i * kPitch<kDim>, from.data + (place + unsigned(i) * unsigned(from.stride)), i < left);
 }
 
 // scores += a b^T over kDim: `a` is the warp's first row of a tile, `b` a tile of as many rows as there are columns.
 template <int kDim, int kAtoms, int kBlocks>
 __device__ __forceinline__ void multiply_across(float (&scores)[kAtoms][kBlocks][4], const bf16* a, const bf16* b) {
-  const int lane = int(threadIdx.x) % 32;
+  const unsigned lane = threadIdx.x % 32;
   a += lane % 16 * kPitch<kDim> + lane / 16 * 8;
   b += (lane / 16 * 8 + lane % 8) * kPitch<kDim> + lane / 8 % 2 * 8;
 #pragma unroll
@@ -59,7 +59,7 @@ __device__ __forceinline__ void multiply_across(float (&scores)[kAtoms][kBlocks]
 template <int kDim, int kAtoms, int kBlocks>
 __device__ __forceinline__ void multiply_down(float (&sums)[kAtoms][kDim / 8][4], const float (&p)[kAtoms][kBlocks][4],
                                               const bf16* b) {
-  const int lane = int(threadIdx.x) % 32;
+  const unsigned lane = threadIdx.x % 32;
   b += lane % 16 * kPitch<kDim> + lane / 16 * 8;
 #pragma unroll
   for (int n = 0; n < kBlocks; n += 2) {
@@ -81,38 +81,33 @@ __device__ __forceinline__ void multiply_down(float (&sums)[kAtoms][kDim / 8][4]
   }
 }
 
-// Of the rows of a warp, what decides whether a tile of columns is needed, and whether all of it is seen.
-struct WarpSpan {
-  int begin, end;            // seen by some row
-  int full_begin, full_end;  // seen by every row
+// Does any of the warp's rows see any of the columns? The first row's span begins first, the last row's ends last.
+template <int kRows>
+__device__ inline bool sees_some(const Span* spans, int column, int columns) {
+  return column < spans[kRows - 1].end && column + columns > spans[0].begin;
+}
+template <int kRows>
+__device__ inline bool sees_all(const Span* spans, int column, int columns) {
+  return column >= spans[kRows - 1].begin && column + columns <= spans[0].end;
+}
 
-  template <class Sees>
-  __device__ WarpSpan(const Sees& sees, int first, int rows) {
-    const Span top = sees(first), bottom = sees(first + rows - 1);
-    begin = top.begin, full_end = top.end;
-    full_begin = bottom.begin, end = bottom.end;
-  }
-  __device__ bool none(int column, int columns) const { return column >= end || column + columns <= begin; }
-  __device__ bool all(int column, int columns) const { return column >= full_begin && column + columns <= full_end; }
-};
-
-// Sets to `value` what a row does not see. `row`, `column`: of the warp's first score.
-template <class Sees, int kAtoms, int kBlocks>
-__device__ __forceinline__ void hide(float (&scores)[kAtoms][kBlocks][4], float value, const Sees& sees, int row,
-                                     int column) {
-  const int lane = int(threadIdx.x) % 32;
+// Sets to `value` what a row does not see. `spans`: of the warp's rows. They stay in shared memory, since a warp needs
+// them in few tiles, and registers in all.
+template <int kAtoms, int kBlocks>
+__device__ __forceinline__ void hide(float (&scores)[kAtoms][kBlocks][4], float value, const Span* spans, int column) {
+  const unsigned lane = threadIdx.x % 32;
 #pragma unroll
   for (int m = 0; m < kAtoms; ++m)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const Span seen = sees(row + m * 16 + half * 8 + lane / 4);
+      const Span seen = spans[m * 16 + half * 8 + lane / 4];
+      const unsigned first = unsigned(column) + lane % 4 * 2 - unsigned(seen.begin),
+                     count = unsigned(seen.end - seen.begin);
 #pragma unroll
       for (int n = 0; n < kBlocks; ++n)
 #pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const int at = column + n * 8 + lane % 4 * 2 + e;
-          if (at < seen.begin || at >= seen.end) scores[m][n][half * 2 + e] = value;
-        }
+        for (int e = 0; e < 2; ++e)
+          if (first + n * 8 + e >= count) scores[m][n][half * 2 + e] = value;
     }
 }
 
@@ -128,8 +123,8 @@ class KeptScores {
 
   // Rows are queries (`row` counts places), columns keys: a pair of lanes shares the four keys of a Philox call.
   template <int kBlocks>
-  __device__ uint32_t rows_are_queries(int row, int column) const {
-    const int lane = int(threadIdx.x) % 32;
+  __device__ uint32_t rows_are_queries(unsigned row, unsigned column) const {
+    const unsigned lane = threadIdx.x % 32;
     const uint64_t index = at(row + lane / 4 + lane % 2 * 8, column + lane % 4 / 2 * 4);
     uint32_t mine = 0;
 #pragma unroll
@@ -141,8 +136,8 @@ class KeptScores {
 
   // Rows are keys: four lanes, one above the other, share the keys of a call, and each has four elements of them.
   template <int kBlocks>
-  __device__ uint32_t rows_are_keys(int row, int column) const {
-    const int lane = int(threadIdx.x) % 32, place = lane / 4 % 4;
+  __device__ uint32_t rows_are_keys(unsigned row, unsigned column) const {
+    const unsigned lane = threadIdx.x % 32, place = lane / 4 % 4;
     uint64_t index = at(column + lane % 4 * 2 + place % 2, row + lane / 16 * 4 + place / 2 * 8);
     uint32_t mine = 0, kept = 0;
 #pragma unroll
@@ -157,7 +152,7 @@ class KeptScores {
   }
 
  private:
-  __device__ uint64_t at(int query, int first_key) const {
+  __device__ uint64_t at(unsigned query, unsigned first_key) const {
     return start_ + uint64_t(query) * pieces_ + uint64_t(first_key / 4);
   }
 
@@ -171,7 +166,7 @@ template <int kDim, int kAtoms>
 __device__ __forceinline__ void store_rows(const Rows<bf16>& to, int first, int count, int dim,
                                            const float (&sums)[kAtoms][kDim / 8][4], const float (&factor)[kAtoms][2],
                                            bf16* staging) {
-  const int lane = int(threadIdx.x) % 32;
+  const unsigned lane = threadIdx.x % 32;
   __syncwarp();  // every lane has read what was there
 #pragma unroll
   for (int m = 0; m < kAtoms; ++m)
@@ -190,6 +185,12 @@ __device__ __forceinline__ void store_rows(const Rows<bf16>& to, int first, int 
       *reinterpret_cast<uint4*>(to[first + row] + column) =
           *reinterpret_cast<const uint4*>(staging + row * kPitch<kDim> + column);
   }
+}
+
+// Are the elements of a head within 2^31 of each other?
+template <class Rows>
+bool near_rows(const Rows& x, int64_t time) {
+  return x.row_stride < (int64_t{1} << 31) / (time + 256);  // tiles end after time
 }
 
 // Calls f.template operator()<kDim>() with the smallest head size of the kernels that holds `dim` elements.
