@@ -19,11 +19,10 @@ enum class Side { queries, keys };
 // 32 rows to a warp where the registers hold their sums (see attention_forward.h), else 16.
 template <int kDim, Side kSide, bool kDropout>
 struct BackwardTile {
-  static constexpr bool kWide = kDim > 64 || kDropout, kKeys = kSide == Side::keys;
-  static constexpr int kAtoms = kKeys && kWide ? 1 : 2, kWarps = kKeys && kWide ? 8 : 4;
-  static constexpr int kColumns = kKeys == kWide && !(kDropout && kDim > 96) ? 64 : 32;
+  static constexpr bool kKeys = kSide == Side::keys, kWide = kDim > 64 || kDropout, kFull = kDim > 96 && kDropout;
+  static constexpr int kAtoms = (kKeys && kWide) || kFull ? 1 : 2, kWarps = 8 / kAtoms, kBlocksPerSm = kAtoms;
+  static constexpr int kColumns = kKeys == kWide && !kFull ? 64 : 32;
   static constexpr int kThreads = kWarps * 32, kWarpRows = kAtoms * 16, kRows = kWarps * kWarpRows;
-  static constexpr int kBlocksPerSm = kKeys && kWide ? 1 : 2;
   static constexpr int kRowTile = kRows * kPitch<kDim>, kColumnTile = kColumns * kPitch<kDim>;
   static constexpr int kStatistics = kKeys ? 4 * kColumns : 0;  // bf16 elements that hold 2 floats for each column
   static constexpr int kStage = 2 * kColumnTile + kStatistics;
@@ -69,6 +68,27 @@ __global__ void __launch_bounds__(kStatisticsThreads)
   delta[at] = sum;
 }
 
+// Calls f(m, n, e, x) for each score of a lane with x the statistic of its query, which is its column or its row.
+// `statistic` starts with the tile's first column, or with the warp's first row.
+template <bool kByColumn, int kAtoms, int kBlocks, class F>
+__device__ __forceinline__ void with_statistic(const float* statistic, F&& f) {
+  const unsigned lane = threadIdx.x % 32;
+#pragma unroll
+  for (int n = 0; n < kBlocks; ++n) {
+    float2 of_column = make_float2(0, 0);
+    if constexpr (kByColumn) of_column = *reinterpret_cast<const float2*>(statistic + n * 8 + lane % 4 * 2);
+#pragma unroll
+    for (int m = 0; m < kAtoms; ++m)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float of_row = 0;
+        if constexpr (!kByColumn) of_row = statistic[m * 16 + half * 8 + lane / 4];
+        f(m, n, half * 2, kByColumn ? of_column.x : of_row);
+        f(m, n, half * 2 + 1, kByColumn ? of_column.y : of_row);
+      }
+  }
+}
+
 template <int kDim, Side kSide, bool kDropout>
 __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
                                   BackwardTile<kDim, kSide, kDropout>::kBlocksPerSm)
@@ -83,7 +103,7 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
   const int blocks = (count + Tile::kRows - 1) / Tile::kRows, turn = int(blockIdx.x) % blocks;
   const int top = (kKeys ? turn : blocks - 1 - turn) * Tile::kRows;
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
-  const int warp = int(threadIdx.x / 32), lane = int(threadIdx.x % 32), row = top + warp * Tile::kWarpRows;
+  const int warp = int(threadIdx.x / 32), row = top + warp * Tile::kWarpRows;
 
   const int32_t* const bound = bounds ? bounds + int64_t(batch) * count : nullptr;
   const auto sees = [&] {
@@ -96,11 +116,16 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
   SHARED(spans, Span[Tile::kRows]);
   if (threadIdx.x < Tile::kRows) spans[threadIdx.x] = sees(top + int(threadIdx.x));
   const Span* const warp_spans = spans + warp * Tile::kWarpRows;
+  const float *const lse = statistics.lse + (int64_t(batch) * heads + head) * statistics.padded,
+                     *const delta = statistics.delta + (int64_t(batch) * heads + head) * statistics.padded;
+  SHARED(of_rows, float[kKeys ? 1 : 2][Tile::kRows]);
+  if (!kKeys && threadIdx.x < Tile::kRows) {
+    const int query = min(top + int(threadIdx.x), count - 1);
+    of_rows[0][threadIdx.x] = lse[query], of_rows[!kKeys][threadIdx.x] = delta[query];
+  }
 
   bf16 *const stages = shared + 2 * Tile::kRowTile, *const a1 = shared + warp * Tile::kWarpRows * kPitch<kDim>,
               *const a2 = a1 + Tile::kRowTile;
-  const float *const lse = statistics.lse + (int64_t(batch) * heads + head) * statistics.padded,
-                     *const delta = statistics.delta + (int64_t(batch) * heads + head) * statistics.padded;
   const auto b1 = rows_of<bf16>(kKeys ? call.q : call.k, batch, head),
              b2 = rows_of<bf16>(kKeys ? call.dout : call.v, batch, head);
   const auto copy_columns = [&](int column, bf16* stage) {
@@ -120,16 +145,6 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
   copy_columns(begin, stages);
   simt::cp_async_commit();
 
-  float row_lse[kAtoms][2], row_delta[kAtoms][2];
-  if constexpr (!kKeys) {
-#pragma unroll
-    for (int m = 0; m < kAtoms; ++m)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int query = min(row + m * 16 + half * 8 + lane / 4, count - 1);
-        row_lse[m][half] = lse[query], row_delta[m][half] = delta[query];
-      }
-  }
   const float to_log2 = float(g.scale) * kLog2E, kept_factor = kDropout ? kept_scale(g) : 1.f;
   float first[kAtoms][kDim / 8][4] = {}, second[kAtoms][kKeys ? kDim / 8 : 1][4] = {};
 
@@ -140,20 +155,14 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
     simt::cp_async_commit();
     if (row >= count || !sees_some<Tile::kWarpRows>(warp_spans, column, kColumns)) continue;
     const bf16 *const tile1 = stages + turn * Tile::kStage, *const tile2 = tile1 + Tile::kColumnTile;
-    const float* const column_lse = reinterpret_cast<const float*>(tile2 + Tile::kColumnTile) + lane % 4 * 2;
+    const float* const of_columns = reinterpret_cast<const float*>(tile2 + Tile::kColumnTile);
+    const float* const tile_lse = kKeys ? of_columns : of_rows[0] + warp * Tile::kWarpRows;
+    const float* const tile_delta = kKeys ? of_columns + kColumns : of_rows[!kKeys] + warp * Tile::kWarpRows;
 
     Scores<kAtoms, kColumns> p = {};
     multiply_across<kDim>(p, a1, tile1);
-#pragma unroll
-    for (int n = 0; n < kBlocks; ++n) {
-      float2 l = make_float2(0, 0);
-      if constexpr (kKeys) l = *reinterpret_cast<const float2*>(column_lse + n * 8);
-#pragma unroll
-      for (int m = 0; m < kAtoms; ++m)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          p[m][n][e] = exp2_approx(fmaf(p[m][n][e], to_log2, -(kKeys ? (e % 2 ? l.y : l.x) : row_lse[m][e / 2])));
-    }
+    with_statistic<kKeys, kAtoms, kBlocks>(
+        tile_lse, [&](int m, int n, int e, float x) { p[m][n][e] = exp2_approx(fmaf(p[m][n][e], to_log2, -x)); });
     if (!sees_all<Tile::kWarpRows>(warp_spans, column, kColumns)) hide(p, 0.f, warp_spans, column);
 
     uint32_t kept[kAtoms];
@@ -179,19 +188,11 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
 
     Scores<kAtoms, kColumns> ds = {};
     multiply_across<kDim>(ds, a2, tile2);
-#pragma unroll
-    for (int n = 0; n < kBlocks; ++n) {
-      float2 d = make_float2(0, 0);
-      if constexpr (kKeys) d = *reinterpret_cast<const float2*>(column_lse + kColumns + n * 8);
-#pragma unroll
-      for (int m = 0; m < kAtoms; ++m)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          float dp = ds[m][n][e];
-          if constexpr (kDropout) dp = kept[m] >> (n * 4 + e) & 1 ? dp * kept_factor : 0.f;
-          ds[m][n][e] = p[m][n][e] * (dp - (kKeys ? (e % 2 ? d.y : d.x) : row_delta[m][e / 2]));
-        }
-    }
+    with_statistic<kKeys, kAtoms, kBlocks>(tile_delta, [&](int m, int n, int e, float x) {
+      float dp = ds[m][n][e];
+      if constexpr (kDropout) dp = kept[m] >> (n * 4 + e) & 1 ? dp * kept_factor : 0.f;
+      ds[m][n][e] = p[m][n][e] * (dp - x);
+    });
     multiply_down<kDim>(first, ds, tile1);
   }
 

@@ -97,7 +97,7 @@ __device__ inline bool is_kept(const AttentionShape& g, uint64_t start, int plac
 }
 
 template <class T, int kParts>
-__global__ void __launch_bounds__(kPlainThreads)
+__global__ void __launch_bounds__(kPlainThreads, 2)
     attention_forward_plain(const Attention call, const int32_t* first_keys) {
   DYNAMIC_SHARED(shared, float);
   const AttentionShape& g = call.shape;
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kPlainThreads)
 }
 
 template <class T, Side kSide, int kParts>
-__global__ void __launch_bounds__(kPlainThreads)
+__global__ void __launch_bounds__(kPlainThreads, 2)
     attention_backward_plain(const AttentionGrad call, const QueryStatistics statistics, const int32_t* bounds) {
   constexpr bool kKeys = kSide == Side::keys;
   DYNAMIC_SHARED(shared, float);
