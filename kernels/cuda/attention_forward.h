@@ -1,6 +1,6 @@
 // The forward pass of attention on tensor cores. A block takes 128 queries of one head, 32 to a warp, and passes over
-// the keys in tiles of 64: scores, a running maximum and sum, then the sum of values, all in registers. The next tile
-// of keys and values is copied while one is worked on; one barrier for each tile.
+// the keys in tiles of 32 to 64: scores, a running maximum and sum, then the sum of values, all in registers. The next
+// tile of keys and values is copied while one is worked on; one barrier for each tile.
 //
 // 32 queries to a warp and not 16: then each fragment of keys or values that is read from shared memory feeds four
 // products and not two, and reading no longer bounds the speed.
