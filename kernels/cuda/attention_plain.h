@@ -48,13 +48,13 @@ __device__ inline void plain_across(float (&scores)[4][2], const float* a, const
   }
 }
 
-// sums += p b: p from `staging`, rows of 32 columns, with element d of a row in the thread of column d % 16.
+// sums += p b: p by way of `staging`, which nobody reads any more, rows of 32 columns, with element d of a row in the
+// thread of column d % 16.
 template <int kParts>
 __device__ inline void plain_down(float (&sums)[4][kParts], const float (&p)[4][2], float* staging, const float* b,
                                   int dim) {
   const PlainPlace at;
   const int pitch = plain_pitch(dim);
-  __syncwarp();  // the half-warp has read what was there
 #pragma unroll
   for (int i = 0; i < 4; ++i)
 #pragma unroll
