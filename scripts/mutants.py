@@ -1,0 +1,168 @@
+"""Removes each barrier, wait and commit from the CUDA kernels in turn and says which tests notice:
+mutants.py [--build build-emulated] [--limit SECONDS] [FILE.cu|FILE.h]...
+
+A mutant is compiled and linked beside the build, never into it; the sources stay as they are. A test that fails, hangs or
+crashes has caught it. The tests of a kernel file are those of tests/**/<stem>_test.{cpp,cu}; those of a header, the tests of
+all kernel files that include it. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+STEP = re.compile(r"__syncthreads\(\)|__syncwarp\([^()]*\)|(?:simt::)?cp_async_wait<[^<>]*>\(\)|(?:simt::)?cp_async_commit\(\)")
+TEST = re.compile(r"^\s*(?:TYPED_)?TEST(?:_[FP])?\s*\(\s*(\w+)\s*,", re.M)
+INSTANTIATION = re.compile(r"^\s*INSTANTIATE_\w+\s*\(\s*(\w+)\s*,\s*(\w+)", re.M)
+
+
+def walk(folder, endings):
+    for path, folders, names in os.walk(os.path.join(ROOT, folder)):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(endings):
+                yield os.path.relpath(os.path.join(path, name), ROOT)
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def mutants_of(path):
+    """(line number, step, text without it, marked as spare)"""
+    text = read(path)
+    for match in STEP.finditer(text):
+        start = text.rfind("\n", 0, match.start()) + 1
+        line = text[start:(text + "\n").index("\n", match.end())]
+        if "//" in line[:match.start() - start]:
+            continue
+        yield text.count("\n", 0, start) + 1, match.group(), text[:match.start()] + "((void)0)" + text[match.end():], "// spare:" in line
+
+
+def includers(header, sources):
+    """Of the sources, those that include the header, directly or not."""
+    def includes(path, seen):
+        for target in re.findall(r'^\s*#\s*include\s+"([^"]+)"', read(path), re.M):
+            if target not in seen and os.path.exists(os.path.join(ROOT, target)):
+                seen.add(target)
+                includes(target, seen)
+        return seen
+    return [source for source in sources if header in includes(source, set())]
+
+
+def filter_of(sources):
+    """The gtest filter of the sources' own tests."""
+    stems = set()
+    for source in sources:
+        stem = os.path.splitext(os.path.basename(source))[0]
+        stems.add(stem)
+        while "_" in stem and not os.path.exists(os.path.join(ROOT, "kernels", stem + ".h")):
+            stem = stem.rpartition("_")[0]  # a part of the stem that its name begins with
+            stems.add(stem)
+    suites = set()
+    for path in walk("tests", (".cpp", ".cu")):
+        if re.sub(r"_test\.(cpp|cu)$", "", os.path.basename(path)) in stems:
+            text = read(path)
+            suites.update(f"{suite}.*:{suite}/*" for suite in TEST.findall(text))
+            suites.update(f"{instance}/{suite}.*" for instance, suite in INSTANTIATION.findall(text))
+    return ":".join(sorted(suites))
+
+
+class Build:
+    def __init__(self, folder):
+        self.folder = folder
+        self.commands = subprocess.run(["ninja", "-t", "commands", "hinoki_tests"], cwd=folder, check=True, text=True,
+                                       capture_output=True).stdout.splitlines()
+        self.link = next(c for c in reversed(self.commands) if " -o hinoki_tests " in c)
+
+    def compile_command(self, source):
+        full = os.path.join(ROOT, source)
+        return next(c for c in self.commands if c.endswith(f" -c {full}") or f" -c {full} " in c)
+
+    def compile(self, source, overlay, output):
+        """The mutated tree lies over the real one: its headers come first, and its source if it has one."""
+        full, mutated = os.path.join(ROOT, source), os.path.join(overlay, source)
+        command = shlex.split(self.compile_command(source))
+        command = [word for word in command if not word.endswith("ccache")]
+        original = command[command.index("-o") + 1]
+        command[command.index("-o") + 1] = output
+        if os.path.exists(mutated):
+            command[command.index(full)] = mutated
+        for option in ("-MF", "-MT"):
+            if option in command:
+                command[command.index(option) + 1] = output + ".d"
+        command.insert(1, "-I" + overlay)
+        done = subprocess.run(command, cwd=self.folder, text=True, capture_output=True)
+        return original, done
+
+    def link_with(self, replaced, output):
+        command = self.link
+        for original, mutated in replaced.items():
+            command = command.replace(f" {original} ", f" {mutated} ")
+        command = command.replace(" -o hinoki_tests ", f" -o {output} ")
+        return subprocess.run(command, shell=True, cwd=self.folder, text=True, capture_output=True)
+
+
+def verdict(program, tests, limit):
+    """(caught, what was seen first)"""
+    try:
+        done = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast", "--gtest_filter=" + tests], text=True,
+                              capture_output=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return True, f"no end within {limit} s"
+    output = done.stdout + done.stderr
+    if done.returncode == 0:
+        if not re.search(r"\[  PASSED  \] [1-9]", output):
+            return None, "no test ran: " + tests
+        return False, ""
+    seen = re.search(r"(race|uninitialised|out of bounds|lanes diverge|threads diverge|deadlock|returned|undefined|another run|"
+                     r"output \d+ is|not device memory)[^\n]*", output)
+    return True, seen.group()[:150] if seen else f"failed ({done.returncode})"
+
+
+def try_mutant(build, path, text, sources, limit):
+    with tempfile.TemporaryDirectory() as folder:
+        os.makedirs(os.path.join(folder, os.path.dirname(path)))
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as file:
+            file.write(text)
+        replaced = {}
+        for number, source in enumerate(sources):
+            original, done = build.compile(source, folder, os.path.join(folder, f"{number}.o"))
+            if done.returncode != 0:
+                return True, "does not compile: " + (re.search(r"error: [^\n]*", done.stderr) or [done.stderr[:100]])[0]
+            replaced[original] = os.path.join(folder, f"{number}.o")
+        program = os.path.join(folder, "mutant")
+        done = build.link_with(replaced, program)
+        if done.returncode != 0:
+            return None, "does not link: " + done.stderr[:200]
+        return verdict(program, filter_of(sources), limit)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build-emulated")
+    parser.add_argument("--limit", type=float, default=120, help="seconds for the tests of one mutant")
+    parser.add_argument("--list", action="store_true", help="only say what would be removed")
+    parser.add_argument("files", nargs="*")
+    options = parser.parse_args()
+    sources = [path for path in walk("kernels", (".cu",))]
+    files = options.files or sources + [path for path in walk("kernels/cuda", (".h",)) if not path.endswith("/native.h")]
+    files = [os.path.relpath(os.path.abspath(file), ROOT) for file in files]
+    build = None if options.list else Build(os.path.join(ROOT, options.build))
+    counts = {"caught": 0, "survived": 0, "spare": 0, "unclear": 0}
+    for path in files:
+        users = [path] if path.endswith(".cu") else includers(path, sources)
+        for line, step, text, spare in mutants_of(path):
+            caught, seen = (None, "") if build is None else try_mutant(build, path, text, users, options.limit)
+            kind = "unclear" if caught is None else "caught" if caught else "spare" if spare else "survived"
+            counts[kind] += 1
+            print(f"{path}:{line} without {step}: {kind}{': ' if seen else ''}{seen}", flush=True)
+    print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    return 1 if build is not None and counts["survived"] + counts["unclear"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
