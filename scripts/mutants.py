@@ -163,12 +163,16 @@ def main():
                 print(f"{path}: its tests fail as it is: {seen}")
                 return 1
         for line, step, text, spare in mutants_of(path):
-            caught, seen = (None, "") if build is None else try_mutant(build, path, text, users, options.limit)
+            if build is None:
+                print(f"{path}:{line} {step}")
+                continue
+            caught, seen = try_mutant(build, path, text, users, options.limit)
             kind = "unclear" if caught is None else "caught" if caught else "spare" if spare else "survived"
             counts[kind] += 1
             print(f"{path}:{line} without {step}: {kind}{': ' if seen else ''}{seen}", flush=True)
-    print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
-    return 1 if build is not None and counts["survived"] + counts["unclear"] else 0
+    if build is not None:
+        print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
+    return 1 if counts["survived"] + counts["unclear"] else 0
 
 
 if __name__ == "__main__":
