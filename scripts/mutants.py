@@ -3,7 +3,7 @@ mutants.py [--build build-emulated] [--limit SECONDS] [FILE.cu|FILE.h]...
 
 A mutant is compiled and linked beside the build, never into it; the sources stay as they are. A test that fails, hangs or
 crashes has caught it. The tests of a kernel file are those of tests/**/<stem>_test.{cpp,cu}; those of a header, the tests of
-all kernel files that include it. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
+all kernel files that include it and the .cu tests that do. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
 import argparse
 import os
 import re
@@ -64,7 +64,7 @@ def filter_of(sources):
             stems.add(stem)
     suites = set()
     for path in walk("tests", (".cpp", ".cu")):
-        if re.sub(r"_test\.(cpp|cu)$", "", os.path.basename(path)) in stems:
+        if path in sources or re.sub(r"_test\.(cpp|cu)$", "", os.path.basename(path)) in stems:
             text = read(path)
             suites.update(f"{suite}.*:{suite}/*" for suite in TEST.findall(text))
             suites.update(f"{instance}/{suite}.*" for instance, suite in INSTANTIATION.findall(text))
@@ -149,13 +149,14 @@ def main():
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
     sources = [path for path in walk("kernels", (".cu",))]
+    tests_on_device = list(walk("tests", (".cu",)))
     files = options.files or sources + [path for path in walk("kernels/cuda", (".h",)) if not path.endswith("/native.h")]
     files = [os.path.relpath(os.path.abspath(file), ROOT) for file in files]
     build = None if options.list else Build(os.path.join(ROOT, options.build))
     sound = {}  # filter -> whether its tests pass without a mutant
     counts = {"caught": 0, "survived": 0, "spare": 0, "unclear": 0}
     for path in files:
-        users = [path] if path.endswith(".cu") else includers(path, sources)
+        users = [path] if path.endswith(".cu") else includers(path, sources + tests_on_device)
         tests = filter_of(users)
         if build is not None and list(mutants_of(path)) and tests not in sound:
             sound[tests], seen = verdict(os.path.join(build.folder, "hinoki_tests"), tests, options.limit)
