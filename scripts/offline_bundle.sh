@@ -83,7 +83,9 @@ unpack() {
 # Written by scripts/offline_bundle.sh: source it before cmake.
 export PATH="$(cd "$folder/bin" && pwd):\$PATH"
 export PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_LIBDIR="$libraries/pkgconfig:$root/usr/share/pkgconfig"
-export CPATH="$root/usr/include:$root/usr/include/x86_64-linux-gnu:$root/usr/include/hdf5/serial"
+# Not CPATH: these are system headers, whose warnings nobody here can mend.
+export C_INCLUDE_PATH="$root/usr/include:$root/usr/include/x86_64-linux-gnu:$root/usr/include/hdf5/serial"
+export CPLUS_INCLUDE_PATH="\$C_INCLUDE_PATH"
 export CMAKE_PREFIX_PATH="$root/usr" CMAKE_LIBRARY_PATH="$libraries:$libraries/hdf5/serial"
 export CMAKE_INCLUDE_PATH="$root/usr/include:$root/usr/include/hdf5/serial"
 # An old-style run path, for it holds for the libraries of libraries too.
