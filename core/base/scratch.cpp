@@ -1,5 +1,7 @@
 #include "core/base/scratch.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -10,6 +12,8 @@ namespace hinoki {
 namespace {
 
 constexpr int kSlots = 8;
+// Large blocks ask for huge pages: pages in the order they happen to come collide in the second-level cache.
+constexpr size_t kHuge = size_t{2} << 20;
 std::atomic<size_t> total{0};
 
 struct Buffer {
@@ -28,12 +32,13 @@ thread_local std::array<Buffer, kSlots> buffers;
 void* scratch_bytes(int slot, size_t bytes) {
   Buffer& b = buffers.at(slot);
   if (b.bytes < bytes) {
-    const size_t rounded = (bytes + 4095) / 4096 * 4096;
+    const size_t unit = bytes >= kHuge / 2 ? kHuge : 4096, rounded = (bytes + unit - 1) / unit * unit;
     std::free(b.data);
     total -= b.bytes;
     b.bytes = 0;
-    b.data = std::aligned_alloc(kAlignment, rounded);
+    b.data = std::aligned_alloc(unit, rounded);
     require(b.data != nullptr, "out of memory: ", rounded, " bytes of scratch");
+    if (unit == kHuge) madvise(b.data, rounded, MADV_HUGEPAGE);
     b.bytes = rounded;
     total += rounded;
   }
