@@ -28,33 +28,59 @@ Json read_cache(const std::string& path) {
   return Json::object();
 }
 
+// What is known of this machine at this number of threads.
+class Known {
+ public:
+  Known()
+      : key_(say(cpu_name(), ", ", name_of(active_target()), ", ", pool().threads(), " threads")),
+        folder_(cache_folder()),
+        path_(folder_ + "/machine.json"),
+        cache_(folder_.empty() ? Json::object() : read_cache(path_)) {
+    if (!cache_.is_object()) cache_ = Json::object();
+    if (!cache_.contains(key_) || !cache_[key_].is_object()) return;
+    const Json& entry = cache_[key_];
+    if (entry.value("fma_gflops", Json()).is_number() && entry.value("copy_gbs", Json()).is_number())
+      best_ = {entry["fma_gflops"].get<double>(), entry["copy_gbs"].get<double>()};
+  }
+
+  const MachineFigures& best() const { return best_; }
+
+  void learn(const MachineFigures& figures) {
+    if (figures.fma_gflops <= best_.fma_gflops && figures.copy_gbs <= best_.copy_gbs) return;
+    best_ = {std::max(best_.fma_gflops, figures.fma_gflops), std::max(best_.copy_gbs, figures.copy_gbs)};
+    cache_[key_] = {{"fma_gflops", best_.fma_gflops}, {"copy_gbs", best_.copy_gbs}};
+    try {
+      if (folder_.empty()) return;
+      std::filesystem::create_directories(folder_);
+      write_file_durably(path_, cache_.dump(2) + "\n");
+    } catch (const std::exception&) {
+    }
+  }
+
+ private:
+  std::string key_, folder_, path_;
+  Json cache_;
+  MachineFigures best_;
+};
+
 }  // namespace
 
 MachineFigures machine_figures(bool measure_again) {
+  Known known;
   const int threads = pool().threads();
-  const std::string key = say(cpu_name(), ", ", name_of(active_target()), ", ", threads, " threads");
-  const std::string folder = cache_folder(), path = folder + "/machine.json";
-  Json cache = folder.empty() ? Json::object() : read_cache(path);
-  if (!cache.is_object()) cache = Json::object();
-  MachineFigures best;
-  if (cache.contains(key) && cache[key].is_object()) {
-    const Json& known = cache[key];
-    if (known.value("fma_gflops", Json()).is_number() && known.value("copy_gbs", Json()).is_number())
-      best = {known["fma_gflops"].get<double>(), known["copy_gbs"].get<double>()};
-    if (best.fma_gflops > 0 && !measure_again) return best;
+  if (known.best().fma_gflops > 0 && !measure_again) {
+    known.learn({.fma_gflops = measure_fma_peak_gflops(threads, 0.05)});
+    return known.best();
   }
   const MachineFigures figures{measure_fma_peak_gflops(threads), measure_copy_gbs(threads)};
-  best = {std::max(best.fma_gflops, figures.fma_gflops), std::max(best.copy_gbs, figures.copy_gbs)};
-  // Other load only ever lowers a figure, so the cache keeps the best.
-  cache[key] = {{"fma_gflops", best.fma_gflops}, {"copy_gbs", best.copy_gbs}};
-  try {
-    if (!folder.empty()) {
-      std::filesystem::create_directories(folder);
-      write_file_durably(path, cache.dump(2) + "\n");
-    }
-  } catch (const std::exception&) {
-  }
+  known.learn(figures);
   return figures;
+}
+
+double raise_fma_peak() {
+  Known known;
+  known.learn({.fma_gflops = measure_fma_peak_gflops(pool().threads())});
+  return known.best().fma_gflops;
 }
 
 }  // namespace hinoki

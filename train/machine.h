@@ -10,7 +10,12 @@ struct MachineFigures {
 };
 
 // From the cache (XDG_CACHE_HOME or ~/.cache, hinoki/machine.json) if it has this CPU, instruction set and number of
-// threads; else measured in about a second and stored there. A cache that cannot be written is no error.
+// threads; else measured in about a second and stored there. A cache that cannot be written is no error. Other load
+// only ever lowers a figure: so the cache keeps the largest, and the multiply-adds are looked at again, for a twentieth
+// of a second, each time it is asked.
 MachineFigures machine_figures(bool measure_again = false);
+
+// The peak of multiply-adds measured once more and remembered if it is larger: for who went beyond what was known.
+double raise_fma_peak();
 
 }  // namespace hinoki

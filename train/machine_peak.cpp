@@ -7,6 +7,7 @@
 
 #include "core/base/blas.h"
 #include "core/base/parallel.h"
+#include "core/tensor.h"
 #include "kernels/attention.h"
 #include "kernels/fma_peak.h"
 #include "kernels/gemm.h"
@@ -20,11 +21,11 @@ double seconds_of(const std::function<void()>& run) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// The shortest of at least `least` runs, and of as many as fit in a third of a second.
-double best_seconds(int least, const std::function<void()>& run) {
+// The shortest of at least `least` runs, and of as many as fit in `seconds`.
+double best_seconds(int least, const std::function<void()>& run, double seconds = 0.3) {
   run();
   double best = 1e30, spent = 0;
-  for (int i = 0; i < least || (spent < 0.3 && i < 1000); ++i) {
+  for (int i = 0; i < least || (spent < seconds && i < 1000); ++i) {
     const double s = seconds_of(run);
     best = std::min(best, s);
     spent += s;
@@ -32,25 +33,27 @@ double best_seconds(int least, const std::function<void()>& run) {
   return best;
 }
 
-std::vector<float> filled(int64_t count) {
-  std::vector<float> v(count);
+// Tensors, since those of a training step lie in huge pages.
+Tensor filled(int64_t count) {
+  Tensor t = empty({count}, DType::f32);
   uint32_t x = 1;
-  for (float& e : v) e = float((x = x * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
-  return v;
+  for (int64_t i = 0; i < count; ++i) t.as<float>()[i] = float((x = x * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
+  return t;
 }
 
 }  // namespace
 
-double measure_fma_peak_gflops(int threads) {
+double measure_fma_peak_gflops(int threads, double time) {
   ThreadPool pool(threads);
   const UsePool use(pool);
   std::vector<double> flops(threads * 8);  // apart by a cache line
   std::vector<float> sink(threads * 16);
-  const double seconds = best_seconds(10, [&] {
+  const auto run = [&] {
     parallel(threads, [&](int64_t i) {
       kernels::fma_peak.run(Device::cpu, {}, {.rounds = 2000000, .sink = &sink[i * 16], .flops = &flops[i * 8]});
     });
-  });
+  };
+  const double seconds = best_seconds(10, run, time);
   return flops[0] * threads / seconds * 1e-9;
 }
 
@@ -68,11 +71,11 @@ double measure_copy_gbs(int threads) {
 
 double measure_gemm_gflops(const GemmMeasurement& what) {
   const auto [m, n, k] = std::tuple(what.m, what.n, what.k);
-  const std::vector<float> x = filled(m * k), w = filled(n * k), y = filled(m * n);
-  std::vector<float> out(what.layout == GemmLayout::forward          ? m * n
-                         : what.layout == GemmLayout::input_gradient ? m * k
-                                                                     : n * k);
-  float* c = out.data();
+  const Tensor x = filled(m * k), w = filled(n * k), y = filled(m * n);
+  const Tensor out = filled(what.layout == GemmLayout::forward          ? m * n
+                            : what.layout == GemmLayout::input_gradient ? m * k
+                                                                        : n * k);
+  float* c = out.as<float>();
   kernels::Gemm g{};
   switch (what.layout) {
     case GemmLayout::forward:
@@ -116,13 +119,13 @@ double measure_gemm_gflops(const GemmMeasurement& what) {
 AttentionRates measure_attention_gflops(const AttentionMeasurement& what) {
   const auto [batch, heads, dim, time] = std::tuple(what.batch, what.heads, what.dim, what.time);
   const int64_t width = heads * dim;
-  const std::vector<float> qkv = filled(batch * time * 3 * width), dout = filled(batch * time * width);
-  std::vector<float> out(batch * time * width), lse(batch * heads * time), dqkv(qkv.size());
-  const auto part = [&]<class Rows>(auto* base, int64_t at) {
+  const Tensor qkv = filled(batch * time * 3 * width), dout = filled(batch * time * width);
+  const Tensor out = filled(batch * time * width), lse = filled(batch * heads * time), dqkv = filled(qkv.numel());
+  const auto part = [&]<class Rows>(float* base, int64_t at) {
     return Rows{base + at, time * 3 * width, 3 * width, 3 * dim};
   };
-  const auto packed = [&](int64_t at) { return part.operator()<kernels::HeadRows>(qkv.data(), at); };
-  const auto gradient = [&](int64_t at) { return part.operator()<kernels::MutableHeadRows>(dqkv.data(), at); };
+  const auto packed = [&](int64_t at) { return part.operator()<kernels::HeadRows>(qkv.as<float>(), at); };
+  const auto gradient = [&](int64_t at) { return part.operator()<kernels::MutableHeadRows>(dqkv.as<float>(), at); };
   const kernels::AttentionShape shape{
       .batch = batch, .heads = heads, .dim = dim, .q_time = time, .kv_time = time, .scale = 1 / std::sqrt(double(dim))};
   ThreadPool pool(what.threads);

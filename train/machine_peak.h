@@ -6,7 +6,7 @@
 
 namespace hinoki {
 
-double measure_fma_peak_gflops(int threads);
+double measure_fma_peak_gflops(int threads, double seconds = 0.3);
 double measure_copy_gbs(int threads);  // bytes read plus bytes written, of arrays no cache holds
 
 // The three products of a linear layer's step, m tokens, n outputs, k inputs:

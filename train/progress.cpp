@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/scratch.h"
 #include "core/storage.h"
+#include "train/machine.h"
 
 namespace hinoki {
 namespace {
@@ -34,6 +36,7 @@ void Progress::step(const StepReport& report) {
   constexpr double kMemory = 0.9;  // about the last ten steps
   tokens_ = kMemory * tokens_ + double(report.tokens);
   seconds_ = kMemory * seconds_ + report.seconds;
+  if (share_of_peak() > 1) raise_peak();
   const bool due = report.step % every_ == 0 || report.step == steps_ || report.step == 1;
   if (due) {
     clear();
@@ -43,6 +46,13 @@ void Progress::step(const StepReport& report) {
     shown_ = now();
     live_ = true;
   }
+}
+
+// The peak was measured while other programs ran. What was reached is a lower bound of it, should they still run.
+void Progress::raise_peak() {
+  const double reached = share_of_peak() * peak_gflops_;
+  if (!std::exchange(raised_, true)) peak_gflops_ = raise_fma_peak();
+  peak_gflops_ = std::max(peak_gflops_, reached);
 }
 
 void Progress::clear() {

@@ -28,10 +28,11 @@ class Progress {
 
  private:
   std::string line(const StepReport& report) const;
+  void raise_peak();
 
   int64_t steps_, every_;
   double flops_per_token_, peak_gflops_;
-  bool terminal_, live_ = false;
+  bool terminal_, live_ = false, raised_ = false;
   double tokens_ = 0, seconds_ = 0;   // weighted towards the last steps
   double shown_ = -1;                 // when the live line was last drawn
 };
