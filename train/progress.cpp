@@ -50,9 +50,8 @@ void Progress::step(const StepReport& report) {
 
 // The peak was measured while other programs ran. What was reached is a lower bound of it, should they still run.
 void Progress::raise_peak() {
-  const double reached = share_of_peak() * peak_gflops_;
   if (!std::exchange(raised_, true)) peak_gflops_ = raise_fma_peak();
-  peak_gflops_ = std::max(peak_gflops_, reached);
+  peak_gflops_ = std::max(peak_gflops_, gflops());
 }
 
 void Progress::clear() {
@@ -61,9 +60,9 @@ void Progress::clear() {
 
 double Progress::tokens_per_second() const { return seconds_ > 0 ? tokens_ / seconds_ : 0; }
 
-double Progress::share_of_peak() const {
-  return peak_gflops_ > 0 ? tokens_per_second() * flops_per_token_ / (peak_gflops_ * 1e9) : 0;
-}
+double Progress::gflops() const { return tokens_per_second() * flops_per_token_ / 1e9; }
+
+double Progress::share_of_peak() const { return peak_gflops_ > 0 ? gflops() / peak_gflops_ : 0; }
 
 std::string Progress::line(const StepReport& r) const {
   std::string text = format("step %*lld/%lld | loss %.4f | lr %.2e | norm %.3f | %s tok/s",

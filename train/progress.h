@@ -29,6 +29,7 @@ class Progress {
  private:
   std::string line(const StepReport& report) const;
   void raise_peak();
+  double gflops() const;
 
   int64_t steps_, every_;
   double flops_per_token_, peak_gflops_;
