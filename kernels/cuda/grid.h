@@ -107,8 +107,10 @@ __device__ float apply(F f, const float (&x)[M]) {
     return f();
   else if constexpr (N == 1)
     return f(x[0]);
-  else
+  else if constexpr (N == 2)
     return f(x[0], x[1]);
+  else
+    return f(x);
 }
 
 template <int W, class In, int N>
