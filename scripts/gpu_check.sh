@@ -21,7 +21,7 @@ fi
 mkdir -p "$results"
 
 stage_build() {
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DHINOKI_CUDA=native \
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DHINOKI_CUDA=native -DHINOKI_MPI=OFF \
     -DHINOKI_CUDA_ARCHITECTURES="$architectures"
   cmake --build "$build" --parallel "$jobs"
   "$build/hinoki" doctor --device cuda || true  # what is wrong with the disk, say, does not matter here

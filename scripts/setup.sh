@@ -7,7 +7,7 @@ set -eu
 packages="
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev libutf8proc-dev libfmt-dev
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libopenblas-openmp-dev
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libopenblas-openmp-dev libopenmpi-dev openmpi-bin
   libgtest-dev libbenchmark-dev
   python3"
 

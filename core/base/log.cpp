@@ -3,18 +3,25 @@
 #include <cstdio>
 #include <fstream>
 #include <mutex>
+#include <utility>
 
 namespace hinoki {
 namespace {
 
 std::mutex mutex;
 bool quiet = false;
+bool collecting = false;
+std::string collected;
 std::ofstream copy;
 
 }  // namespace
 
 void write_log(const char* level, const std::string& line) {
   const std::lock_guard lock(mutex);
+  if (collecting) {
+    if (*level) collected += line + "\n";
+    return;
+  }
   if (copy.is_open()) copy << level << line << std::endl;
   if (!quiet || *level) std::fprintf(stderr, "%s%s\n", level, line.c_str());
 }
@@ -22,6 +29,19 @@ void write_log(const char* level, const std::string& line) {
 void set_quiet(bool value) {
   const std::lock_guard lock(mutex);
   quiet = value;
+}
+
+void collect_warnings(bool collect) {
+  const std::lock_guard lock(mutex);
+  collecting = collect;
+}
+bool warnings_wait() {
+  const std::lock_guard lock(mutex);
+  return !collected.empty();
+}
+std::string take_warnings() {
+  const std::lock_guard lock(mutex);
+  return std::exchange(collected, "");
 }
 
 void copy_log_to(const std::string& path) {

@@ -8,6 +8,10 @@ namespace hinoki {
 
 void write_log(const char* level, const std::string& line);
 void set_quiet(bool quiet);
+// For a process that is not the one that speaks for all: warnings wait until they are taken.
+void collect_warnings(bool collect);
+bool warnings_wait();
+std::string take_warnings();  // a line each
 // Every line also goes to `path` (appended); an empty path ends that.
 void copy_log_to(const std::string& path);
 

@@ -125,6 +125,10 @@ ThreadPool& pool() {
 
 void set_threads(int threads) { program_pool() = std::make_unique<ThreadPool>(std::max(1, threads)); }
 
+void set_default_threads(int threads) {
+  if (!program_pool()) set_threads(threads);
+}
+
 int hardware_threads() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;

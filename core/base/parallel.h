@@ -27,7 +27,8 @@ class ThreadPool {
 // The pool of the calling thread: its own if it has set one (a rank that is a thread), else the program's.
 ThreadPool& pool();
 void set_threads(int threads);  // of the program's pool; before any loop runs
-int hardware_threads();         // cores this process may use
+void set_default_threads(int threads);  // the same where nobody has set them
+int hardware_threads();                 // cores this process may use
 
 // Makes `own` the calling thread's pool while it lives.
 class UsePool {

@@ -1,0 +1,147 @@
+#include "train/communicator_mpi.h"
+
+#include <mpi.h>
+#include <unistd.h>
+
+#include <climits>
+#include <thread>
+#include <utility>
+
+namespace hinoki {
+namespace {
+
+constexpr int kTag = 1;
+constexpr auto kFarewell = std::chrono::seconds(1);  // the longest that leaving may take
+
+// Waiting for a peer must not take the core from whoever computes on it: at first the core is only offered, then the
+// thread sleeps.
+class Patience {
+ public:
+  void pause() {
+    if (++turns_ < 200)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(turns_ < 2000 ? 50 : 500));
+  }
+
+ private:
+  int turns_ = 0;
+};
+
+class MpiCommunicator final : public Communicator {
+ public:
+  static std::unique_ptr<Communicator> join() {
+    int level = 0, rank = 0, size = 0;
+    require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level) == MPI_SUCCESS, "MPI cannot be started");
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    require<Exit::usage>(level >= MPI_THREAD_SERIALIZED, "this MPI library cannot be used by threads (level ", level,
+                         ")");
+    require<Exit::usage>(size > 1 || launched_alone(),
+                         "the launcher has started several processes, but MPI sees only this one: start them with the "
+                         "mpirun of the MPI library that Hinoki was built with, or `srun --mpi=pmix`");
+    return std::unique_ptr<Communicator>(new MpiCommunicator(rank, size));
+  }
+
+  ~MpiCommunicator() override {
+    if (!left_) MPI_Finalize();  // it waits for the others, which never come after a failure
+  }
+
+  void leave(const Error& why) noexcept override {
+    if (std::exchange(left_, true)) return;
+    const std::string text = char('A' + int(why.code)) + std::string(why.what()).substr(0, kLongestReason - 1);
+    std::vector<MPI_Request> requests;
+    for (int r = 0; r < size(); ++r)
+      if (r != rank())
+        MPI_Isend(text.data(), int(text.size()), MPI_CHAR, r, kTag, farewells_, &requests.emplace_back());
+    int done = 0;
+    Patience patience;
+    for (const auto until = Clock::now() + kFarewell; !done && Clock::now() < until; patience.pause())
+      if (MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+  }
+
+ private:
+  static constexpr size_t kLongestReason = 2000;
+
+  MpiCommunicator(int rank, int size) : Communicator(rank, size) {
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_dup(MPI_COMM_WORLD, &farewells_);
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    hosts_ = gather(*this, "host names", host);
+  }
+
+  static bool launched_alone() {
+    const char* world = std::getenv("OMPI_COMM_WORLD_SIZE");
+    return world && std::string(world) == "1";
+  }
+
+  std::string name(int r) const override {
+    return Communicator::name(r) + (size_t(r) < hosts_.size() ? " (" + hosts_[size_t(r)] + ")" : "");
+  }
+
+  void carry(const std::string& what, std::span<const Bytes> send, std::span<const MutableBytes> receive) override {
+    require(!left_, what, ": this rank has left the others");
+    std::vector<MPI_Request> requests;
+    std::vector<int> peers;  // of the receives, which stand first
+    const auto check = [&](int result, size_t bytes) {
+      require<Exit::peer>(result == MPI_SUCCESS && bytes <= INT_MAX, what, ": MPI reports error ", result, " for ",
+                          bytes, " bytes");
+    };
+    for (int r = 0; r < size(); ++r)
+      if (const MutableBytes to = receive[size_t(r)]; r != rank() && !to.empty()) {
+        peers.push_back(r);
+        check(MPI_Irecv(to.data(), int(to.size()), MPI_BYTE, r, kTag, MPI_COMM_WORLD, &requests.emplace_back()),
+              to.size());
+      }
+    for (int step = 1; step < size(); ++step) {  // each rank begins with another one
+      const int r = (rank() + step) % size();
+      if (const Bytes from = send[size_t(r)]; !from.empty())
+        check(MPI_Isend(from.data(), int(from.size()), MPI_BYTE, r, kTag, MPI_COMM_WORLD, &requests.emplace_back()),
+              from.size());
+    }
+    wait(what, requests, peers);
+  }
+
+  void wait(const std::string& what, std::vector<MPI_Request>& requests, const std::vector<int>& peers) {
+    const auto until = Clock::now() + deadline();
+    Patience patience;
+    while (true) {
+      int done = 0;
+      const int result = MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
+      if (done && result == MPI_SUCCESS) return;
+      hear_farewells();
+      if (result != MPI_SUCCESS || Clock::now() >= until) break;
+      patience.pause();
+    }
+    std::vector<int> silent;
+    for (size_t i = 0; i < peers.size(); ++i) {
+      int done = 0;
+      if (MPI_Test(&requests[i], &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done) silent.push_back(peers[i]);
+    }
+    for (MPI_Request& request : requests)  // what arrives from now on must not be written into memory that is gone
+      if (request != MPI_REQUEST_NULL) MPI_Cancel(&request);
+    if (silent.empty())
+      for (int r = 0; r < size(); ++r)
+        if (r != rank()) silent.push_back(r);  // all have spoken; one of them does not take what it is sent
+    fail_waiting(what, silent);
+  }
+
+  void hear_farewells() {
+    int there = 0;
+    MPI_Status status;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, kTag, farewells_, &there, &status) != MPI_SUCCESS || !there) return;
+    char text[kLongestReason + 1] = "";
+    if (MPI_Recv(text, kLongestReason, MPI_CHAR, status.MPI_SOURCE, kTag, farewells_, &status) != MPI_SUCCESS) return;
+    fail_left(status.MPI_SOURCE, Error(Exit(text[0] - 'A'), text + 1));
+  }
+
+  MPI_Comm farewells_ = MPI_COMM_NULL;
+  std::vector<std::string> hosts_;
+  bool left_ = false;
+};
+
+const bool ready = (join_mpi = MpiCommunicator::join) != nullptr;
+
+}  // namespace
+}  // namespace hinoki
