@@ -192,6 +192,15 @@ void Storage::fulfil(size_t bytes, size_t element) {
   }
 }
 
+void Storage::swap(Storage& other) {
+  require(device_ == other.device_ && bytes_ == other.bytes_, "swap: ", bytes_, " bytes on the ", device_, " and ",
+          other.bytes_, " on the ", other.device_);
+  std::swap(data_, other.data_);
+  std::swap(owner_, other.owner_);
+  touch();
+  other.touch();
+}
+
 std::shared_ptr<Storage> Storage::wrap(void* data, size_t bytes, std::shared_ptr<const void> owner) {
   auto storage = reserve();
   storage->data_ = data;

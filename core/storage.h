@@ -17,6 +17,8 @@ class Storage {
   // Memory to come: tensors may be cut out of it before it is known how large it is.
   static std::shared_ptr<Storage> reserve(Device device = Device::cpu);
   void fulfil(size_t bytes, size_t element = 1);
+  // Changes the memory of two storages of one device and size: every tensor that views one then views the other's bytes.
+  void swap(Storage& other);
   Storage(const Storage&) = delete;
 
   void* data() const { return data_; }  // of the device: the program reads it only where device() is the CPU

@@ -67,6 +67,7 @@ class Parameters {
   bool has_masters() const { return masters_ != nullptr; }  // apart from the weights
   Device device() const { return device_; }
   void* gradients() const { return gradients_->data(); }
+  Storage& gradient_storage() { return *gradients_; }
   Storage& weight_storage() { return *weights_; }
 
   static constexpr int64_t kChunk = 64 * 1024;

@@ -30,7 +30,8 @@ void run(const Options& o) {
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   const TokenCorpus held_out(o.corpus, o.split, tokenizer.hash());
   const int64_t sequence = std::min(o.sequence, loaded.model->max_positions());
-  const Evaluation model = evaluate(*loaded.model, held_out, sequence, o.sequences, o.batch);
+  Solo alone;
+  const Evaluation model = evaluate(*loaded.model, held_out, sequence, o.sequences, o.batch, alone);
   std::printf("%s, split %s: %s tokens in sequences of %lld\n", o.corpus.c_str(), o.split.c_str(),
               grouped(model.tokens).c_str(), (long long)sequence);
   double unigram = 0;

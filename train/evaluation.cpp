@@ -6,22 +6,38 @@
 #include "train/batch.h"
 
 namespace hinoki {
+namespace {
+
+// Batch i is rank i % size's.
+double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_t batches) {
+  std::vector<std::vector<double>> all;
+  for (int r = 0; r < ranks.size(); ++r) all.emplace_back(size_t((batches - r + ranks.size() - 1) / ranks.size()));
+  std::vector<MutableBytes> receive;
+  for (auto& of_rank : all) receive.push_back(std::as_writable_bytes(std::span(of_rank)));
+  ranks.exchange("losses of the evaluation", std::vector<Bytes>(all.size(), std::as_bytes(std::span(mine))), receive);
+  double sum = 0;
+  for (int64_t i = 0; i < batches; ++i) sum += all[size_t(i % ranks.size())][size_t(i / ranks.size())];
+  return sum;
+}
+
+}  // namespace
 
 Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences,
-                    int64_t batch) {
+                    int64_t batch, Communicator& ranks) {
   const NoGrad no_grad;
   const Windows windows(corpus, length);
   require<Exit::data>(windows.count() > 0, corpus.folder().string(), ": the split has ", corpus.tokens(),
                       " tokens, less than one sequence of ", length, "; use a shorter sequence or more text");
   const int64_t count = sequences ? std::min(sequences, windows.count()) : windows.count();
-  double nats = 0;
-  for (int64_t i = 0; i < count; i += batch) {
+  std::vector<double> mine;
+  for (int64_t i = ranks.rank() * batch; i < count; i += ranks.size() * batch) {
     const int64_t n = std::min(batch, count - i);
     const Batch b =
         to_device(make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); }),
                   model.device());
-    nats += model.loss(b.ids, b.labels, b.segments, {}).item();
+    mine.push_back(model.loss(b.ids, b.labels, b.segments, {}).item());
   }
+  const double nats = sum_in_order(ranks, mine, (count + batch - 1) / batch);
   require<Exit::numerical>(std::isfinite(nats), corpus.folder().string(), ": the loss is ", nats,
                            ": the model's weights are damaged, or not those of its config.json");
   return as_evaluation(corpus, nats, count * length);

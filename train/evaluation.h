@@ -2,6 +2,7 @@
 #pragma once
 #include "data/batches.h"
 #include "models/causal_lm.h"
+#include "train/communicator.h"
 
 namespace hinoki {
 
@@ -12,8 +13,10 @@ struct Evaluation {
   double bits_per_character = 0;  // comparable between tokenizers
 };
 
-// Over the first `sequences` windows of the split, in order (0: all), `batch` at a time. Losses are summed in double.
-Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch);
+// Over the first `sequences` windows of the split, in order (0: all), `batch` at a time. Batches are dealt to the ranks,
+// their losses summed in double and in order: the same bits on any number of ranks.
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch,
+                    Communicator& ranks);
 // What `nats` over `tokens` of a corpus mean.
 Evaluation as_evaluation(const TokenCorpus& corpus, double nats, int64_t tokens);
 

@@ -65,6 +65,12 @@ struct TrainConfig {
   int64_t micro_batches = 1;  // a step: their gradients add up
   Recompute recompute = Recompute::none;
   int64_t seed = 1;
+  // Of many ranks (train/reducer.h). Their number divides reduction_slots, which is a power of two and divides
+  // micro_batches; a run keeps it for good, and then has the same bits on any number of ranks.
+  int64_t reduction_slots = 0;  // 0: as many as there are ranks when the run begins
+  int64_t zero = 0;             // 1: every rank keeps and updates a part of the optimizer's state (ZeRO-1)
+  double bucket_mib = 16;       // of gradients that travel together
+  double deadline = 300;        // seconds until a rank that does not answer is given up
 
   template <class Visitor>
   void fields(Visitor& v) {
@@ -73,6 +79,17 @@ struct TrainConfig {
     v("micro_batches", micro_batches, Range{1, 1 << 20});
     v("recompute", recompute);
     v("seed", seed, Range{0});
+    v("reduction_slots", reduction_slots, Range{0, 1 << 16});
+    v("zero", zero, Range{0, 1});
+    v("bucket_mib", bucket_mib, Range{0.25, 1 << 10});
+    v("deadline", deadline, Range{0.1});
+  }
+  void check() const {
+    require<Exit::usage>((reduction_slots & (reduction_slots - 1)) == 0, "train.reduction_slots ", reduction_slots,
+                         " is not a power of two");
+    require<Exit::usage>(reduction_slots == 0 || micro_batches % reduction_slots == 0, "train.micro_batches ",
+                         micro_batches, " is not a multiple of train.reduction_slots ", reduction_slots,
+                         ": every slot takes the same number of them");
   }
 };
 

@@ -1,6 +1,8 @@
 #include "train/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/adamw.h"
 #include "kernels/norm.h"
@@ -9,34 +11,69 @@ namespace hinoki {
 
 static_assert(Parameters::kChunk == kernels::kChunk);
 
-Optimizer::Optimizer(Parameters& parameters, const OptimizerConfig& config)
+namespace {
+
+std::vector<OwnedPart> parts_of(const Parameters& parameters, const std::vector<Piece>& owned) {
+  std::vector<OwnedPart> parts;
+  int64_t moment = 0;
+  for (const Piece& piece : owned) {
+    for (const Parameter& p : parameters.all()) {
+      const int64_t begin = std::max(piece.begin, p.offset), end = std::min(piece.end, p.offset + p.size());
+      if (begin < end) parts.push_back({&p, begin - p.offset, end - begin, moment + begin - piece.begin});
+    }
+    moment += piece.size();
+  }
+  return parts;
+}
+
+Tensor zero_moments(const Parameters& parameters, const std::vector<Piece>& owned) {
+  int64_t elements = 0;
+  for (const Piece& piece : owned) elements += piece.size();
+  return zeros({elements}, parameters.master_dtype(), parameters.device());
+}
+
+}  // namespace
+
+Optimizer::Optimizer(Parameters& parameters, const OptimizerConfig& config, const std::vector<Piece>& owned)
     : parameters_(parameters),
       config_(config),
-      first_(zeros({parameters.flat_size()}, parameters.master_dtype(), parameters.device())),
-      second_(zeros({parameters.flat_size()}, parameters.master_dtype(), parameters.device())),
-      partial_(empty({kernels::chunks_of(parameters.flat_size())}, DType::f64, parameters.device())) {}
+      parts_(parts_of(parameters, owned)),
+      first_(zero_moments(parameters, owned)),
+      second_(zero_moments(parameters, owned)) {}
+
+std::vector<double> Optimizer::chunk_norms(const std::vector<Piece>& pieces) const {
+  int64_t chunks = 0;
+  for (const Piece& p : pieces) chunks += kernels::chunks_of(p.size());
+  const Tensor sums = empty({chunks}, DType::f64, parameters_.device());
+  int64_t at = 0;
+  for (const Piece& p : pieces) {
+    kernels::squared_norms.run(sums.device(), sums.stream(),
+                               {.x = static_cast<const char*>(parameters_.gradients()) +
+                                     p.begin * int64_t(size_of(parameters_.master_dtype())),
+                                .sums = static_cast<double*>(sums.data()) + at,
+                                .count = p.size(),
+                                .dtype = parameters_.master_dtype()});
+    at += kernels::chunks_of(p.size());
+  }
+  const Tensor here = to_device(sums, Device::cpu);
+  return {here.as<double>(), here.as<double>() + chunks};
+}
 
 double Optimizer::gradient_norm(double scale) const {
-  kernels::squared_norms.run(partial_.device(), partial_.stream(),
-                             {.x = parameters_.gradients(),
-                              .sums = static_cast<double*>(partial_.data()),
-                              .count = parameters_.flat_size(),
-                              .dtype = parameters_.master_dtype()});
-  const Tensor sums = to_device(partial_, Device::cpu);
-  double total = 0;
-  for (int64_t i = 0; i < sums.numel(); ++i) total += sums.as<double>()[i];
-  return scale * std::sqrt(total);
+  const std::vector<double> norms = chunk_norms({{0, parameters_.flat_size()}});
+  return scale * std::sqrt(std::accumulate(norms.begin(), norms.end(), 0.0));
 }
 
 void Optimizer::update(double rate, double scale, int64_t step) {
-  for (const Parameter& p : parameters_.all()) {
-    const Tensor m = first_moment(p), v = second_moment(p);
+  for (const OwnedPart& part : parts_) {
+    const Parameter& p = *part.parameter;
+    const Tensor m = first_moment(part);
     kernels::adamw.run(m.device(), m.stream(),
-                       {.weight = parameters_.master(p).data(),
-                        .gradient = p.value.grad().data(),
+                       {.weight = master(part).data(),
+                        .gradient = of_part(p.value.grad(), part).data(),
                         .m = m.data(),
-                        .v = v.data(),
-                        .count = p.size(),
+                        .v = second_moment(part).data(),
+                        .count = part.size,
                         .lr = rate,
                         .beta1 = config_.beta1,
                         .beta2 = config_.beta2,
@@ -45,7 +82,7 @@ void Optimizer::update(double rate, double scale, int64_t step) {
                         .gradient_scale = scale,
                         .step = step + 1,
                         .dtype = parameters_.master_dtype(),
-                        .copy = parameters_.has_masters() ? p.value.data() : nullptr});
+                        .copy = parameters_.has_masters() ? of_part(p.value.detach(), part).data() : nullptr});
   }
   parameters_.weight_storage().touch();
 }

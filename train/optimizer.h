@@ -1,33 +1,55 @@
-// AdamW over flat buffers.
+// AdamW over flat buffers, or over a rank's parts of them (ZeRO-1: Rajbhandari et al. 2020).
 #pragma once
-#include "models/scope.h"
 #include "train/gpt_config.h"
+#include "train/shards.h"
 
 namespace hinoki {
 
+// What this rank updates of a parameter, and where its moments lie.
+struct OwnedPart {
+  const Parameter* parameter;
+  int64_t begin, size;  // elements of the parameter
+  int64_t moment;       // where they begin in the moments' buffers
+};
+
 class Optimizer {
  public:
-  Optimizer(Parameters& parameters, const OptimizerConfig& config);
+  // `owned`: whole chunks of the flat buffers, in order.
+  Optimizer(Parameters& parameters, const OptimizerConfig& config, const std::vector<Piece>& owned);
+  // All of them.
+  Optimizer(Parameters& parameters, const OptimizerConfig& config)
+      : Optimizer(parameters, config, {{0, parameters.flat_size()}}) {}
 
-  // The 2-norm of the gradients times `scale`, summed chunk by chunk in a fixed order in double.
+  // Sums of squares of the gradient, in double, of each chunk of `pieces`, in their order.
+  std::vector<double> chunk_norms(const std::vector<Piece>& pieces) const;
+  // The 2-norm of all gradients times `scale`, where this rank has them whole.
   double gradient_norm(double scale) const;
   // One update from the gradients times `scale`. `step` counts from 0.
   void update(double rate, double scale, int64_t step);
 
-  // First and second moments of a parameter, as views of the flat buffers.
+  const std::vector<OwnedPart>& parts() const { return parts_; }
+  // First and second moments of a part, and the masters it updates: views of the flat buffers.
+  Tensor first_moment(const OwnedPart& p) const { return first_.narrow(0, p.moment, p.size); }
+  Tensor second_moment(const OwnedPart& p) const { return second_.narrow(0, p.moment, p.size); }
+  Tensor master(const OwnedPart& p) const { return of_part(parameters_.master(*p.parameter), p); }
+  // Of a whole parameter, where all are owned.
   Tensor first_moment(const Parameter& p) const { return moment(first_, p); }
   Tensor second_moment(const Parameter& p) const { return moment(second_, p); }
   int64_t bytes() const { return 2 * int64_t(first_.storage()->bytes()); }
 
  private:
+  static Tensor of_part(const Tensor& whole, const OwnedPart& p) {
+    return whole.view({whole.numel()}).narrow(0, p.begin, p.size);
+  }
   Tensor moment(const Tensor& flat, const Parameter& p) const {
+    require(flat.numel() == parameters_.flat_size(), "the moments of ", p.name, " are spread over ranks");
     return flat.narrow(0, p.offset, p.size()).view(p.shape);
   }
 
   Parameters& parameters_;
   OptimizerConfig config_;
-  Tensor first_, second_;    // [flat size]
-  mutable Tensor partial_;   // f64 [chunks]
+  std::vector<OwnedPart> parts_;
+  Tensor first_, second_;  // [owned elements]
 };
 
 // Names the first parameter whose weights or gradients hold a value that is not finite: "weights of ..." and its place.

@@ -12,6 +12,8 @@ struct StepReport {
   double gradient_norm = 0;
   int64_t tokens = 0;       // of this step
   double seconds = 0;       // of this step
+  int stop = 0;             // the signal that asked any rank to stop, or 0
+  bool warned = false;      // some rank has something to tell
 };
 
 class Progress {

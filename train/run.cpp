@@ -1,9 +1,14 @@
 #include "train/run.h"
 
+#include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
+#include "core/base/hash128.h"
 #include "core/base/in_quotes.h"
+#include "core/base/log.h"
 #include "data/batches.h"
 
 namespace hinoki {
@@ -11,10 +16,21 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// The config with its reduction slots chosen, and refused where these ranks cannot share them.
+GptConfig with_slots(GptConfig c, int ranks) {
+  if (c.train.reduction_slots == 0) c.train.reduction_slots = int64_t(std::bit_ceil(unsigned(ranks)));
+  const int64_t slots = c.train.reduction_slots;
+  require<Exit::usage>(slots % ranks == 0, ranks, " ranks cannot share train.reduction_slots = ", slots,
+                       " equally; start 1, 2, 4, ... up to ", slots, " ranks");
+  c.train.check();
+  return c;
+}
+
 }  // namespace
 
-Run::Run(const GptConfig& config)
-    : config_(config),
+Run::Run(const GptConfig& config, Communicator& ranks)
+    : ranks_(ranks),
+      config_(with_slots(config, ranks.size())),
       tokenizer_(Tokenizer::load(config.data.tokenizer)),
       validation_(config.data.corpora.at(0).path, "validation", tokenizer_.hash()),
       parameters_(config.dtype(), config.device) {
@@ -33,8 +49,12 @@ Run::Run(const GptConfig& config)
     parameters_.initialize(uint64_t(config.train.seed));
   else
     start_from(config.start_from);
-  optimizer_ = std::make_unique<Optimizer>(parameters_, config.optimizer);
+  shards_.emplace(parameters_.flat_size(), int64_t(config.train.bucket_mib * double(1 << 18)), ranks.size());
+  reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded());
+  optimizer_ = sharded() ? std::make_unique<Optimizer>(parameters_, config.optimizer, shards_->of(ranks.rank()))
+                         : std::make_unique<Optimizer>(parameters_, config.optimizer);
   check_end();
+  check_equal_weights();
 }
 
 // A value that is not finite may hide for long: in the embedding of a token that seldom comes.
@@ -43,6 +63,20 @@ void Run::start_from(const std::string& folder) {
   const std::string bad = find_not_finite(parameters_);
   require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad,
                            "; nothing was trained or saved");
+}
+
+// Ranks that began with other weights would never agree again, and nothing else would tell.
+void Run::check_equal_weights() const {
+  if (ranks_.alone()) return;
+  Hasher128 hasher;
+  for (const Parameter& p : parameters_.all()) {
+    const Tensor here = to_device(p.value.detach(), Device::cpu);
+    hasher.add(here.data(), size_t(here.numel()) * size_of(here.dtype()));
+  }
+  const std::vector<std::string> all = gather(ranks_, "hashes of the weights", hasher.hex());
+  for (int r = 1; r < ranks_.size(); ++r)
+    require(all[size_t(r)] == all[0], "rank ", r, " has other weights than rank 0 (", all[size_t(r)], ", ", all[0],
+            "): other instruction sets, libraries or files at start_from; `hinoki doctor` under the launcher compares");
 }
 
 void Run::resume(const std::string& snapshot) {
@@ -63,8 +97,8 @@ int64_t Run::training_tokens() const {
 
 Run::StepBatches Run::make_step(int64_t step) const {
   StepBatches all;
-  for (int64_t micro = 0; micro < config_.train.micro_batches; ++micro) {
-    const int64_t first = (step * config_.train.micro_batches + micro) * config_.train.batch;
+  for (int64_t micro = 0; micro < micro_batches(); ++micro) {
+    const int64_t first = (step * config_.train.micro_batches + first_micro_batch() + micro) * config_.train.batch;
     all.push_back(make_batch(config_.train.batch, config_.data.sequence,
                              [&](int64_t row, std::span<int32_t> tokens) { batches_->fill(first + row, tokens); }));
     if (config_.data.reset_attention) add_segments(all.back(), tokenizer_.eos());
@@ -72,51 +106,83 @@ Run::StepBatches Run::make_step(int64_t step) const {
   return all;
 }
 
-StepReport Run::step() {
-  if (!prefetch_)
-    prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
-  const double start = now();
-  const StepBatches batches = prefetch_->next();
-  StepReport report{.learning_rate = config_.learning_rate.at(state_.step, config_.train.steps)};
-
-  // Losses are sums: gradients of all micro-batches add up, and the number of tokens divides once, at the end.
-  parameters_.clear_gradients();
-  double loss = 0;
-  for (size_t micro = 0; micro < batches.size(); ++micro) {
-    const Batch b = to_device(batches[micro], config_.device);
+// Losses are sums: gradients of all micro-batches add up, and the number of tokens divides once, at the end.
+StepSums Run::accumulate(const StepBatches& batches) {
+  StepSums sums;
+  std::vector<double> losses;  // of slots
+  const int64_t in_slot = micro_batches() / slots();
+  for (int64_t micro = 0; micro < micro_batches(); ++micro) {
+    const bool last_of_slot = (micro + 1) % in_slot == 0, last = micro + 1 == micro_batches();
+    if (micro % in_slot == 0) {
+      parameters_.clear_gradients();
+      losses.push_back(0);
+    }
+    const Batch b = to_device(batches[size_t(micro)], config_.device);
     const Pass pass{.training = true,
                     .seed = uint64_t(config_.train.seed),
                     .step = uint64_t(state_.step),
-                    .first_row = int64_t(micro) * config_.train.batch};
+                    .first_row = (first_micro_batch() + micro) * config_.train.batch};
     const Tensor sum = model_->loss(b.ids, b.labels, b.segments, pass);
-    backward(sum);
-    loss += sum.item();
-    report.tokens += b.labels.numel();
+    backward(sum, last ? reducer_->hook() : LeafHook());
+    losses.back() += sum.item();
+    sums.tokens += b.labels.numel();
+    if (last_of_slot) parameters_.finish_gradients();
+    if (last_of_slot && !last) reducer_->finish_slot();
   }
-  parameters_.finish_gradients();
+  reducer_->finish();
+  sums.loss = tree_sum(losses);
+  return sums;
+}
 
-  const double mean = 1 / double(report.tokens);
-  report.loss = loss * mean;
-  report.gradient_norm = optimizer_->gradient_norm(mean);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm))
-    fail<Exit::numerical>("step ", state_.step + 1, ": the loss is ", report.loss, " and the gradient norm ",
-                          report.gradient_norm, "; the first value that is not finite is in ",
-                          find_not_finite(parameters_), ". The weights are those of step ", state_.step,
-                          "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help");
+StepReport Run::step(int stop) {
+  ranks_.set_step(state_.step + 1);
+  if (!prefetch_)
+    prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
+  const double start = now();
+  StepSums sums = accumulate(prefetch_->next());
+  sums.stop = stop;
+  sums.warned = warnings_wait();
+  sums.chunk_norms = optimizer_->chunk_norms(shards_->of(ranks_.rank()));
+  sums = sum_over_ranks(ranks_, *shards_, sums);
+
+  StepReport report{.step = state_.step + 1,
+                    .learning_rate = config_.learning_rate.at(state_.step, config_.train.steps),
+                    .tokens = sums.tokens,
+                    .stop = int(sums.stop),
+                    .warned = sums.warned > 0};
+  const double mean = 1 / double(sums.tokens);
+  report.loss = sums.loss * mean;
+  report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));
+  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) fail_not_finite(report);
   // The factor of torch.nn.utils.clip_grad_norm_.
   const double clip =
       config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
   optimizer_->update(report.learning_rate, mean * clip, state_.step);
+  if (sharded()) reducer_->gather_weights();
 
-  report.step = ++state_.step;
+  ++state_.step;
   state_.tokens += report.tokens;
   report.seconds = now() - start;
   return report;
 }
 
+// All ranks come here together, since their figures are the same.
+void Run::fail_not_finite(const StepReport& report) const {
+  // One rank's damaged weight has by now spoiled the gradients of all: a cause goes before its consequences.
+  std::vector<std::string> found = gather(ranks_, "search for what is not finite", find_not_finite(parameters_));
+  std::erase(found, "");
+  const auto cause =
+      std::find_if(found.begin(), found.end(), [](const auto& s) { return s.starts_with("the weights"); });
+  const std::string what = found.empty() ? "none of them" : cause != found.end() ? *cause : found[0];
+  fail<Exit::numerical>("step ", report.step, ": the loss is ", report.loss, " and the gradient norm ",
+                        report.gradient_norm, "; the first value that is not finite is in ", what,
+                        ". The weights are those of step ", state_.step,
+                        "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help");
+}
+
 Evaluation Run::evaluate() const {
   return hinoki::evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences,
-                          config_.train.batch);
+                          config_.train.batch, ranks_);
 }
 
 std::vector<int32_t> Run::prompt_ids(const std::string& prompt) const {

@@ -9,20 +9,25 @@
 #include "train/batch.h"
 #include "train/evaluation.h"
 #include "train/progress.h"
+#include "train/reducer.h"
 #include "train/snapshot.h"
+#include "train/step_sums.h"
 
 namespace hinoki {
 
 class Run {
  public:
-  // Opens data and tokenizer, builds the model, and starts from the seed or from `start_from`.
-  explicit Run(const GptConfig& config);
+  // Opens data and tokenizer, builds the model, and starts from the seed or from `start_from`. Every rank makes its own
+  // Run of the same config, and calls what follows at the same time as the others.
+  Run(const GptConfig& config, Communicator& ranks);
+  explicit Run(const GptConfig& config) : Run(config, alone_) {}
   // Goes on from a verified snapshot of this run.
   void resume(const std::string& snapshot);
 
-  // One optimizer step over micro_batches x batch sequences. A loss or gradient that is not finite is an Error
-  // (Exit::numerical) that names the first bad tensor; the weights are then those of before the step.
-  StepReport step();
+  // One optimizer step over micro_batches x batch sequences, of all ranks together. A loss or gradient that is not
+  // finite is an Error (Exit::numerical) that names the first bad tensor; the weights are then those of before the
+  // step. `stop`: the signal that asks this rank to stop, or 0; the report has that of any rank.
+  StepReport step(int stop = 0);
   Evaluation evaluate() const;
   // Continues each prompt of the config; a function of the seed and the step.
   std::vector<std::string> samples() const;
@@ -31,21 +36,33 @@ class Run {
 
   int64_t steps_done() const { return state_.step; }
   const RunState& state() const { return state_; }
+  const GptConfig& config() const { return config_; }  // as given, with reduction_slots chosen
   const Parameters& parameters() const { return parameters_; }
   const Optimizer& optimizer() const { return *optimizer_; }
+  Communicator& ranks() const { return ranks_; }
   const TokenCorpus& validation() const { return validation_; }
   int64_t training_tokens() const;
   std::string snapshots() const { return config_.run + "/snapshots"; }
 
  private:
-  // All micro-batches of a step: what the prefetching thread makes.
+  // This rank's micro-batches of a step, by slot: what the prefetching thread makes.
   using StepBatches = std::vector<Batch>;
   void start_from(const std::string& folder);
   void check_end() const;
   std::vector<int32_t> prompt_ids(const std::string& prompt) const;
   GenerationOptions sample_options() const;
+  int64_t first_micro_batch() const { return ranks_.rank() * config_.train.micro_batches / ranks_.size(); }
+  int64_t micro_batches() const { return config_.train.micro_batches / ranks_.size(); }
+  int64_t slots() const { return config_.train.reduction_slots / ranks_.size(); }
+  bool sharded() const { return config_.train.zero > 0 && !ranks_.alone(); }
   StepBatches make_step(int64_t step) const;
+  // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
+  StepSums accumulate(const StepBatches& batches);
+  [[noreturn]] void fail_not_finite(const StepReport& report) const;
+  void check_equal_weights() const;
 
+  Solo alone_;  // the ranks of a run that was given none
+  Communicator& ranks_;
   GptConfig config_;
   Tokenizer tokenizer_;
   std::vector<std::unique_ptr<TokenCorpus>> corpora_;
@@ -53,6 +70,8 @@ class Run {
   std::optional<Batches> batches_;
   Parameters parameters_;
   std::unique_ptr<CausalLm> model_;
+  std::optional<Shards> shards_;
+  std::unique_ptr<Reducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   RunState state_;
   std::unique_ptr<Prefetch<StepBatches>> prefetch_;  // last: it uses the others

@@ -22,8 +22,11 @@ void listen_for_stop() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-bool stop_requested() { return asked != 0; }
-const char* stop_signal() { return asked ? sigabbrev_np(int(asked)) : "none"; }
+int stop_signal() { return asked; }
+const char* name_of_signal(int number) {
+  const char* name = sigabbrev_np(number);
+  return name ? name : "nal";
+}
 void forget_stop() { asked = 0; }
 
 }  // namespace hinoki

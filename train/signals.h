@@ -5,9 +5,8 @@
 namespace hinoki {
 
 void listen_for_stop();
-bool stop_requested();
-// The name of the signal that asked, for messages.
-const char* stop_signal();
+int stop_signal();                        // the one that asked, or 0
+const char* name_of_signal(int number);  // "TERM"
 // For tests.
 void forget_stop();
 

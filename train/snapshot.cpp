@@ -69,7 +69,9 @@ void read_training_state(const std::string& folder, Parameters& parameters, Opti
 
 // Keys that say where and how often, not what is computed.
 bool harmless(const std::string& line) {
-  return line.starts_with("run ") || line.starts_with("log.") || line.starts_with("start_from ");
+  for (const char* key : {"run ", "log.", "start_from ", "train.zero ", "train.bucket_mib ", "train.deadline "})
+    if (line.starts_with(key)) return true;
+  return false;
 }
 
 void compare_with(const std::string& path, const GptConfig& config, const std::string& stored_arithmetic) {

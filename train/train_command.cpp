@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
+#include <sstream>
 
 #include "core/base/backend.h"
 #include "core/base/device.h"
@@ -16,6 +16,7 @@
 #include "train/metrics.h"
 #include "train/plan.h"
 #include "train/publication.h"
+#include "train/rank_status.h"
 #include "train/run.h"
 #include "train/signals.h"
 #include "train/tensorboard.h"
@@ -89,7 +90,12 @@ std::optional<SnapshotPath> newest(const GptConfig& config) {
   return usable.found;
 }
 
-// Steps, and what is done between them.
+void warn_each_line(const std::string& who, const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) warn(who, line);
+}
+
+// Steps, and what is done between them. Rank 0 tells of it; the others do the same steps in silence.
 class Loop {
  public:
   Loop(const GptConfig& config, Run& run)
@@ -98,50 +104,62 @@ class Loop {
         last_(config.train.steps),
         run_(run),
         progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
-                  machine_figures().fma_gflops),
-        records_(config.run, run.steps_done()),
-        saved_(run.steps_done()) {}
+                  run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
+        saved_(run.steps_done()) {
+    if (run.ranks().first()) records_.emplace(config.run, run.steps_done());
+  }
 
   void to_the_end() {
     try {
       while (run_.steps_done() < last_) step();
     } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
-      if (e.code == Exit::data) save();
+      if (e.code == Exit::data && run_.ranks().alone()) save();
       throw;
     }
   }
 
  private:
   void step() {
-    const StepReport report = run_.step();
+    const StepReport report = run_.step(stop_signal());
     const int64_t step = report.step;
-    progress_.step(report);
-    records_.step(report, progress_);
+    if (records_) {
+      progress_.step(report);
+      records_->step(report, progress_);
+    }
+    if (report.warned) tell_warnings();
     if (due(step, config_.evaluate_every, last_)) {
       progress_.clear();
       const Evaluation e = run_.evaluate();
-      show_evaluation(step, e);
-      records_.evaluation(step, e);
+      if (records_) {
+        show_evaluation(step, e);
+        records_->evaluation(step, e);
+      }
     }
-    if (due(step, config_.sample_every, last_) && config_.sample_tokens > 0) {
+    if (records_ && due(step, config_.sample_every, last_) && config_.sample_tokens > 0) {
       progress_.clear();
       const auto texts = run_.samples();
       write_samples(folder_, step, texts);
-      records_.samples(step, texts);
+      records_->samples(step, texts);
     }
     if (due(step, config_.snapshot_every, last_)) save();
-    if (stop_requested() && step < last_) {
+    if (report.stop && step < last_) {
       save();
-      fail<Exit::stopped>("stopped by SIG", stop_signal(), " after step ", step, " and saved; `hinoki train --resume ",
-                          folder_, "` goes on");
+      fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
+                          " and saved; `hinoki train --resume ", folder_, "` goes on");
     }
+  }
+
+  void tell_warnings() {
+    const std::vector<std::string> all = gather(run_.ranks(), "warnings", take_warnings());
+    for (size_t r = 0; records_ && r < all.size(); ++r) warn_each_line(say("rank ", r, ": "), all[r]);
   }
 
   void save() {
     if (saved_ == run_.steps_done()) return;
     progress_.clear();
-    records_.sync();  // before the snapshot that continues from them
-    inform("saved ", run_.save());
+    if (records_) records_->sync();  // before the snapshot that continues from them
+    const std::string path = run_.save();
+    if (records_) inform("saved ", path);
     saved_ = run_.steps_done();
   }
 
@@ -150,7 +168,7 @@ class Loop {
   const int64_t last_;
   Run& run_;
   Progress progress_;
-  Records records_;
+  std::optional<Records> records_;  // rank 0's
   int64_t saved_;
 };
 
@@ -175,37 +193,94 @@ void require_memory(const GptConfig& config) {
                        "(`hinoki plan` tells what takes how much)");
 }
 
-void train(const Options& o) {
-  require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
+// What rank 0 does before anybody trains: the folder, its lock, and what a dead run has left in it.
+std::unique_ptr<RunLock> prepare_folder(const GptConfig& config) {
+  make_directory(config.run);
+  auto lock = std::make_unique<RunLock>(config.run);
+  remove_leftovers(config.run + "/snapshots", *lock);
+  for (const char* folder : {"", "/samples"}) remove_temporaries(config.run + folder);
+  copy_log_to(config.run + "/log.txt");
+  return lock;
+}
+
+GptConfig read_train_config(const Options& o) {
   GptConfig config;
   if (!o.resume.empty()) require_run(o.resume);
   load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
   if (!o.resume.empty()) config.run = o.resume;
-  if (config.device == Device::cuda) require_cuda();
-  if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
-  require_memory(config);
-  make_directory(config.run);
-  const RunLock lock(config.run);
-  remove_leftovers(config.run + "/snapshots", lock);
-  for (const char* folder : {"", "/samples"}) remove_temporaries(config.run + folder);
-  const auto snapshot = newest(config);
-  require<Exit::snapshot>(o.resume.empty() || snapshot, o.resume, ": holds no snapshot to resume from");
+  return config;
+}
 
-  copy_log_to(config.run + "/log.txt");
-  listen_for_stop();
-  Run run(config);
-  if (snapshot) {
-    run.resume(snapshot->path);
-    inform("resumed from ", snapshot->path);
-    if (run.steps_done() >= config.train.steps)
-      inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");
-  }
-  write_file_durably(config.run + "/config.toml", print_config(config));
-  inform(print_plan(config, run.training_tokens()));
+// A run keeps its slots: where the config leaves them open, those of the snapshot it goes on from.
+void keep_slots(GptConfig& config, const std::string& snapshot) {
+  if (config.train.reduction_slots != 0) return;
+  GptConfig before;
+  load_config(snapshot + "/state/config.toml", {}, before);
+  config.train.reduction_slots = before.train.reduction_slots;
+}
+
+void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t& steps_done) {
+  std::unique_ptr<RunLock> lock;
+  std::string snapshot;
+  together(ranks, "start", [&] {
+    if (config.device == Device::cuda) require_cuda(ranks.alone() ? 0 : local_rank());
+    if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
+    require_memory(config);
+    if (!ranks.first()) return;
+    lock = prepare_folder(config);
+    if (const auto found = newest(config)) snapshot = found->path;
+    require<Exit::snapshot>(o.resume.empty() || !snapshot.empty(), o.resume, ": holds no snapshot to resume from");
+  });
+  snapshot = broadcast(ranks, "the snapshot to go on from", snapshot);
+  std::optional<Run> run;
+  together(ranks, "making the model", [&] {
+    if (!snapshot.empty()) keep_slots(config, snapshot);
+    run.emplace(config, ranks);
+    config = run->config();
+    if (!snapshot.empty()) run->resume(snapshot);
+    steps_done = run->steps_done();
+  });
+  if (!snapshot.empty()) inform("resumed from ", snapshot);
+  if (run->steps_done() > 0 && run->steps_done() >= config.train.steps)
+    inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");
+  if (ranks.first()) write_file_durably(config.run + "/config.toml", print_config(config));
+  inform(print_plan(config, run->training_tokens()));
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
+  if (!ranks.alone()) inform(ranks.size(), " ranks, ", config.train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  Loop(config, run).to_the_end();
+  Loop loop(config, *run);
+  try {
+    loop.to_the_end();
+  } catch (...) {
+    steps_done = run->steps_done();
+    throw;
+  }
+  steps_done = run->steps_done();
   copy_log_to("");
+}
+
+void train(const Options& o) {
+  require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
+  const std::unique_ptr<Communicator> ranks = join_ranks();
+  collect_warnings(!ranks->first());
+  if (!ranks->alone()) set_default_threads(threads_of_a_rank());
+  std::optional<RankStatus> status;
+  int64_t steps_done = 0;
+  try {
+    GptConfig config;
+    together(*ranks, "reading the config", [&] { config = read_train_config(o); });
+    ranks->set_deadline(config.train.deadline);
+    if (launched()) status.emplace(config.run, ranks->rank());
+    listen_for_stop();
+    train_with(config, o, *ranks, steps_done);
+    if (status) status->write(Exit::ok, steps_done, "all steps are done");
+  } catch (const Error& e) {
+    if (e.code != Exit::stopped) ranks->leave(e);
+    collect_warnings(false);
+    warn_each_line("", take_warnings());
+    if (status) status->write(e.code, steps_done, e.what());
+    throw;
+  }
 }
 
 }  // namespace

@@ -1,0 +1,148 @@
+// The same bits on any number of ranks, threads, and with the optimizer whole or sharded; and resumed on another
+// number.
+#include "tests/support/ranks.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
+
+#include "core/base/log.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/tiny_run.h"
+#include "train/run.h"
+
+namespace hinoki {
+namespace {
+
+struct Bits {
+  std::vector<double> losses, norms, evaluations;
+  std::map<std::string, std::string> weights, moments;
+  bool operator==(const Bits&) const = default;
+};
+
+std::string raw(const Tensor& t) {
+  return {static_cast<const char*>(t.data()), size_t(t.numel()) * size_of(t.dtype())};
+}
+
+// A model of several chunks and buckets.
+GptConfig wide(const test::TinyRun& tiny, const std::string& folder) {
+  GptConfig c = tiny.in(folder);
+  c.model.gpt_neox.hidden_size = 128;
+  c.model.gpt_neox.intermediate_size = 256;
+  c.train = {.steps = 50, .batch = 1, .micro_batches = 8, .seed = 11, .reduction_slots = 8, .bucket_mib = 0.5};
+  c.learning_rate = {.peak = 3e-3, .warmup = 3};
+  c.log.evaluate_sequences = 7;
+  return c;
+}
+
+struct Way {
+  int ranks = 1, threads = 1;
+  int64_t zero = 0;
+};
+
+// Steps of a run up to `until`; then what all ranks hold.
+Bits train(GptConfig config, const Way& way, int64_t until) {
+  config.train.zero = way.zero;
+  Bits bits;
+  std::mutex mutex;
+  test::on_ranks(
+      way.ranks,
+      [&](Communicator& ranks) {
+        hinoki::Run run(config, ranks);
+        std::vector<double> losses, norms;
+        while (run.steps_done() < until) {
+          const StepReport r = run.step();
+          losses.push_back(r.loss);
+          norms.push_back(r.gradient_norm);
+        }
+        const double evaluation = run.evaluate().nats_per_token;
+        const std::lock_guard lock(mutex);
+        if (ranks.first()) {
+          bits.losses = losses;
+          bits.norms = norms;
+          bits.evaluations = {evaluation};
+          for (const Parameter& p : run.parameters().all()) bits.weights[p.name] = raw(p.value);
+        }
+        for (const OwnedPart& p : run.optimizer().parts()) {  // every rank's, put together
+          const size_t bytes = size_t(p.size) * 4, at = size_t(p.begin) * 4;
+          for (const auto& [name, moment] :
+               {std::pair("m.", run.optimizer().first_moment(p)), std::pair("v.", run.optimizer().second_moment(p))}) {
+            std::string& whole = bits.moments[name + p.parameter->name];
+            whole.resize(size_t(p.parameter->size()) * 4);
+            whole.replace(at, bytes, raw(moment));
+          }
+        }
+      },
+      way.threads);
+  return bits;
+}
+
+class Ranks : public testing::Test {
+ protected:
+  void SetUp() override { set_quiet(true); }
+  void TearDown() override { set_quiet(false); }
+};
+
+TEST_F(Ranks, AnyNumberOfThemGivesTheSameBits) {
+  const test::TinyRun tiny;
+  const Bits alone = train(wide(tiny, "alone"), {}, 50);
+  EXPECT_LT(alone.losses.back(), alone.losses.front() - 1) << "it learns";
+  for (const Way& way : {Way{1, 2}, Way{2, 1}, Way{2, 2, 1}, Way{4, 1, 1}, Way{4, 2}, Way{8, 1}, Way{8, 1, 1}}) {
+    const Bits bits = train(wide(tiny, "other"), way, 50);
+    const std::string what = say(way.ranks, " ranks, ", way.threads, " threads, zero ", way.zero);
+    EXPECT_EQ(bits.losses, alone.losses) << what;
+    EXPECT_EQ(bits.evaluations, alone.evaluations) << what;
+    EXPECT_TRUE(bits == alone) << what;
+  }
+}
+
+TEST_F(Ranks, ThatCannotShareTheSlotsAreRefused) {
+  const test::TinyRun tiny;
+  EXPECT_ERROR(train(wide(tiny, "three"), {.ranks = 3}, 1), Exit::usage, "3 ranks cannot share");
+  GptConfig open = wide(tiny, "open");
+  open.train.reduction_slots = 0;
+  open.train.micro_batches = 3;
+  EXPECT_ERROR(train(open, {.ranks = 2}, 1), Exit::usage, "train.micro_batches 3 is not a multiple");
+}
+
+TEST_F(Ranks, ThatBeginWithOtherWeightsAreRefused) {
+  const test::TinyRun tiny;
+  EXPECT_ERROR(test::on_ranks(2,
+                              [&](Communicator& ranks) {
+                                GptConfig config = wide(tiny, "run");
+                                config.train.seed = 5 + ranks.rank();
+                                hinoki::Run run(config, ranks);
+                              }),
+               Exit::failure, "rank 1 has other weights than rank 0");
+}
+
+TEST_F(Ranks, ASignalToOneStopsAllAtTheSameStep) {
+  const test::TinyRun tiny;
+  test::on_ranks(2, [&](Communicator& ranks) {
+    hinoki::Run run(wide(tiny, "run"), ranks);
+    EXPECT_EQ(run.step(0).stop, 0);
+    EXPECT_EQ(run.step(ranks.first() ? 0 : 15).stop, 15);
+  });
+}
+
+TEST_F(Ranks, NotANumberOnOneStopsAllAndIsNamed) {
+  const test::TinyRun tiny;
+  std::vector<std::string> messages(2);
+  test::on_ranks(2, [&](Communicator& ranks) {
+    hinoki::Run run(wide(tiny, "run"), ranks);
+    run.step();
+    if (!ranks.first()) run.parameters().find("embed_out.weight").value.as<float>()[7] = NAN;
+    try {
+      run.step();
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code, Exit::numerical);
+      messages[size_t(ranks.rank())] = e.what();
+    }
+  });
+  EXPECT_EQ(messages[0], messages[1]);
+  EXPECT_NE(messages[0].find("embed_out.weight"), std::string::npos) << messages[0];
+}
+
+}  // namespace
+}  // namespace hinoki

@@ -1,0 +1,230 @@
+#include "train/reducer.h"
+
+#include <bit>
+#include <unordered_map>
+
+#include "core/base/parallel.h"
+#include "kernels/tree_sum.h"
+
+namespace hinoki {
+namespace {
+
+// The sum of `terms` arrays in tree order, however many: every round leaves one array for eight.
+void sum_all(std::vector<void*> terms, void* y, int64_t count, DType dtype, Device device) {
+  while (true) {
+    const size_t n = std::min<size_t>(terms.size(), kernels::TreeSum::kMostTerms);
+    std::vector<void*> sums;
+    for (size_t first = 0; first < terms.size(); first += n) {
+      void* const to = terms.size() <= n ? y : terms[first];
+      kernels::TreeSum k{.x = {}, .terms = int(n), .y = to, .count = count, .dtype = dtype};
+      std::copy_n(terms.begin() + int64_t(first), n, k.x);
+      kernels::tree_sum.run(device, {}, k);
+      sums.push_back(to);
+    }
+    if (sums.size() == 1) return;
+    terms = std::move(sums);
+  }
+}
+
+std::shared_ptr<Storage> zero_storage(size_t bytes, Device device, size_t element) {
+  auto s = Storage::allocate(bytes, device, element);
+  fill_bytes(s->data(), 0, bytes, device);
+  return s;
+}
+
+}  // namespace
+
+Reducer::Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather)
+    : parameters_(parameters),
+      ranks_(ranks),
+      shards_(shards),
+      slots_(slots),
+      gather_(gather),
+      element_(size_of(parameters.master_dtype())) {
+  const size_t flat = size_t(parameters.flat_size()) * element_;
+  for (int64_t n = 1; n < slots; n *= 2) levels_.push_back(zero_storage(flat, parameters.device(), element_));
+  if (ranks.alone()) return;
+  for (int64_t b = 0; b < shards.buckets(); ++b)
+    for (int r = 0; r < ranks.size(); ++r) largest_part_ = std::max(largest_part_, shards.part(b, r).size());
+  received_ = Storage::allocate(size_t(largest_part_) * element_ * size_t(ranks.size()));
+  if (on_host())
+    thread_ = std::thread([this] { work(); });
+  else
+    staging_ = Storage::allocate(size_t(shards.bucket_size()) * element_);
+}
+
+Reducer::~Reducer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+int64_t Reducer::buffer_bytes() const {
+  int64_t bytes = received_ ? int64_t(received_->bytes()) : 0;
+  for (const auto& level : levels_) bytes += int64_t(level->bytes());
+  return bytes;
+}
+
+std::byte* Reducer::at(Storage& s, int64_t element) const {
+  return static_cast<std::byte*>(s.data()) + size_t(element) * element_;
+}
+
+// Adds what earlier slots have left on the lowest levels, then leaves the sum on the first free one: by changing places
+// with the buffer there, not by a copy.
+void Reducer::finish_slot() {
+  carry({0, shards_.flat_size()});
+  const int level = std::countr_one(uint64_t(finished_));
+  parameters_.gradient_storage().swap(*levels_[size_t(level)]);
+  ++finished_;
+}
+
+void Reducer::carry(const Piece& p) {
+  Storage& sum = parameters_.gradient_storage();
+  for (int level = 0; finished_ >> level & 1; ++level)
+    sum_all({at(*levels_[size_t(level)], p.begin), at(sum, p.begin)}, at(sum, p.begin), p.size(),
+            parameters_.master_dtype(), parameters_.device());
+}
+
+LeafHook Reducer::hook() {
+  if (ranks_.alone() || !on_host()) return {};
+  open_.assign(size_t(shards_.buckets()), 0);
+  for (const Parameter& p : parameters_.all())
+    for (int64_t b = shards_.bucket_of(p.offset); p.size() > 0 && b <= shards_.bucket_of(p.offset + p.size() - 1); ++b)
+      ++open_[size_t(b)];
+  next_ = shards_.buckets() - 1;
+  hooked_ = true;
+  return [this](const std::shared_ptr<Leaf>& leaf) { leaf_done(leaf); };
+}
+
+void Reducer::leaf_done(const std::shared_ptr<Leaf>& leaf) {
+  const Tensor& grad = leaf->grad;
+  if (!grad.defined() || grad.storage().get() != &parameters_.gradient_storage() || grad.numel() == 0) return;
+  const int64_t offset = (static_cast<std::byte*>(grad.data()) - at(parameters_.gradient_storage(), 0)) / element_;
+  for (int64_t b = shards_.bucket_of(offset); b <= shards_.bucket_of(offset + grad.numel() - 1); ++b)
+    --open_[size_t(b)];
+  post_ready();
+}
+
+void Reducer::post_ready() {
+  const int64_t before = next_;
+  while (next_ >= 0 && open_[size_t(next_)] == 0) --next_;
+  if (next_ == before) return;
+  {
+    const std::lock_guard lock(mutex_);
+    posted_ += before - next_;
+  }
+  changed_.notify_all();
+}
+
+// On a device all is done at the end, on this thread: gradients pass through host memory there.
+// What no backward pass has reached is zero by now.
+void Reducer::finish() {
+  if (ranks_.alone()) {
+    carry({0, shards_.flat_size()});
+  } else if (!on_host()) {
+    for (int64_t b = shards_.buckets(); b-- > 0;) reduce(b);
+  } else {
+    require(hooked_, "the last backward pass of the step had no hook");
+    std::fill(open_.begin(), open_.end(), 0);
+    post_ready();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return error_ || reduced_ == shards_.buckets(); });
+    if (error_) std::rethrow_exception(error_);
+    posted_ = reduced_ = 0;
+    hooked_ = false;
+  }
+  finished_ = 0;
+}
+
+// The ranks' own arithmetic has all threads; this thread's passes over memory do without.
+void Reducer::work() {
+  ThreadPool alone(1);
+  const UsePool use(alone);
+  while (true) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return stop_ || (posted_ > reduced_ && !error_); });
+    if (stop_) return;
+    const int64_t bucket = shards_.buckets() - 1 - reduced_;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      reduce(bucket);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    error ? void(error_ = error) : void(++reduced_);
+    lock.unlock();
+    changed_.notify_all();
+  }
+}
+
+void Reducer::reduce(int64_t bucket) {
+  const Piece whole = shards_.bucket(bucket), mine = shards_.part(bucket, ranks_.rank());
+  Storage& sum = parameters_.gradient_storage();
+  carry(whole);
+  std::byte* const data = on_host() ? at(sum, whole.begin) : at(*staging_, 0);
+  const auto stage = [&](const Piece& p, bool back) {
+    if (on_host()) return;
+    std::byte *const there = at(sum, p.begin), *const here = data + size_t(p.begin - whole.begin) * element_;
+    const Device device = parameters_.device();
+    back ? copy_bytes(there, device, here, Device::cpu, size_t(p.size()) * element_)
+         : copy_bytes(here, Device::cpu, there, device, size_t(p.size()) * element_);
+  };
+  stage(whole, false);
+  exchange_parts(bucket, data);
+  if (gather_) gather_parts(bucket, "gradients", data, element_);
+  stage(gather_ ? whole : mine, true);
+}
+
+void Reducer::exchange_parts(int64_t bucket, std::byte* data) {
+  const int64_t begin = shards_.bucket(bucket).begin;
+  const Piece mine = shards_.part(bucket, ranks_.rank());
+  std::byte* const result = data + size_t(mine.begin - begin) * element_;
+  std::vector<Bytes> send;
+  std::vector<MutableBytes> receive;
+  std::vector<void*> terms;
+  for (int r = 0; r < ranks_.size(); ++r) {
+    const Piece theirs = shards_.part(bucket, r);
+    const bool own = r == ranks_.rank();
+    std::byte* const term = own ? result : at(*received_, r * largest_part_);
+    send.emplace_back(data + size_t(theirs.begin - begin) * element_, own ? 0 : size_t(theirs.size()) * element_);
+    receive.emplace_back(term, own ? 0 : size_t(mine.size()) * element_);
+    terms.push_back(term);
+  }
+  ranks_.exchange(say("gradients of bucket ", bucket), send, receive);
+  // The own part may be an inner term that a round of the tree writes over: its memory is the result's anyway.
+  sum_all(terms, result, mine.size(), parameters_.master_dtype(), Device::cpu);
+}
+
+void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* data, size_t element) {
+  const auto part = [&](int r) {
+    const Piece p = shards_.part(bucket, r);
+    return MutableBytes(data + size_t(p.begin - shards_.bucket(bucket).begin) * element, size_t(p.size()) * element);
+  };
+  std::vector<Bytes> send(size_t(ranks_.size()), part(ranks_.rank()));
+  std::vector<MutableBytes> receive;
+  for (int r = 0; r < ranks_.size(); ++r) receive.push_back(part(r));
+  send[size_t(ranks_.rank())] = receive[size_t(ranks_.rank())] = {};
+  ranks_.exchange(say("gathering ", what, " of bucket ", bucket), send, receive);
+}
+
+void Reducer::gather_weights() {
+  Storage& weights = parameters_.weight_storage();
+  const size_t element = size_of(parameters_.dtype());
+  for (int64_t b = 0; b < shards_.buckets(); ++b) {
+    const Piece whole = shards_.bucket(b);
+    std::byte* const there = static_cast<std::byte*>(weights.data()) + size_t(whole.begin) * element;
+    const size_t bytes = size_t(whole.size()) * element;
+    std::byte* const data = on_host() ? there : at(*staging_, 0);
+    if (!on_host()) copy_bytes(data, Device::cpu, there, parameters_.device(), bytes);
+    gather_parts(b, "weights", data, element);
+    if (!on_host()) copy_bytes(there, parameters_.device(), data, Device::cpu, bytes);
+  }
+  weights.touch();
+}
+
+}  // namespace hinoki
