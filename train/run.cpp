@@ -73,6 +73,7 @@ Run::StepBatches Run::make_step(int64_t step) const {
 }
 
 StepReport Run::step() {
+  if (writer_) writer_->check();
   if (!prefetch_)
     prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
   const double start = now();
@@ -149,15 +150,29 @@ void Run::check_end() const {
     }
 }
 
-std::string Run::save() const {
+SnapshotWriter& Run::writer() {
+  if (!writer_) {
+    const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)},
+                            .dtype = parameters_.dtype(),
+                            .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(),
+                            .card = ""};
+    writer_ = std::make_unique<SnapshotWriter>(config_, model, parameters_);
+  }
+  return *writer_;
+}
+
+double Run::start_saving(std::function<void()> before_publishing) {
+  SaveRequest request{.state = state_, .before_publishing = std::move(before_publishing)};
   const std::string bad = find_not_finite(parameters_);
   require<Exit::numerical>(bad.empty(), "step ", state_.step, ": not finite is ", bad,
                            "; no snapshot was written of it");
-  const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)},
-                          .dtype = parameters_.dtype(),
-                          .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(),
-                          .card = ""};
-  return save_snapshot(snapshots(), {config_, parameters_, *optimizer_, model, state_});
+  return writer().save(std::move(request), snapshot_pieces(parameters_, *optimizer_));
+}
+
+std::string Run::save() {
+  start_saving();
+  writer().wait();
+  return writer().finished().value().path;
 }
 
 }  // namespace hinoki

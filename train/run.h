@@ -1,5 +1,6 @@
 // A training run of recipe "gpt": one step at a time, and what is done between steps.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -9,7 +10,7 @@
 #include "train/batch.h"
 #include "train/evaluation.h"
 #include "train/progress.h"
-#include "train/snapshot.h"
+#include "train/snapshot_writer.h"
 
 namespace hinoki {
 
@@ -26,8 +27,11 @@ class Run {
   Evaluation evaluate() const;
   // Continues each prompt of the config; a function of the seed and the step.
   std::vector<std::string> samples() const;
-  // Weights that are not finite are never saved: Exit::numerical.
-  std::string save() const;
+  // A save that goes on while training does, and how many seconds it held training up. step() throws what its thread
+  // fails with. Weights that are not finite are never saved: Exit::numerical.
+  double start_saving(std::function<void()> before_publishing = {});
+  SnapshotWriter& writer();
+  std::string save();  // and waits; gives the snapshot's path
 
   int64_t steps_done() const { return state_.step; }
   const RunState& state() const { return state_; }
@@ -55,6 +59,7 @@ class Run {
   std::unique_ptr<CausalLm> model_;
   std::unique_ptr<Optimizer> optimizer_;
   RunState state_;
+  std::unique_ptr<SnapshotWriter> writer_;
   std::unique_ptr<Prefetch<StepBatches>> prefetch_;  // last: it uses the others
 };
 

@@ -46,6 +46,7 @@ class Records {
                  {"validation/perplexity", e.perplexity},
                  {"validation/bits_per_character", e.bits_per_character}});
   }
+  void save(int64_t step, double blocked) { write(step, {{"speed/save_blocked_seconds", blocked}}); }
   void samples(int64_t step, const std::vector<std::string>& texts) {
     for (size_t i = 0; i < texts.size(); ++i) events_.add_text(step, say("sample/", i), texts[i]);
   }
@@ -101,12 +102,21 @@ class Loop {
                   machine_figures().fma_gflops),
         records_(config.run, run.steps_done()),
         saved_(run.steps_done()) {}
+  // However a run ends, a save that has begun is finished, and what it uses of this object lives as long.
+  ~Loop() {
+    try {
+      finish_saving();
+    } catch (const std::exception& e) {
+      warn("a snapshot was not saved: ", e.what());
+    }
+  }
 
   void to_the_end() {
     try {
       while (run_.steps_done() < last_) step();
+      finish_saving();
     } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
-      if (e.code == Exit::data) save();
+      if (e.code == Exit::data) save(), finish_saving();
       throw;
     }
   }
@@ -117,6 +127,7 @@ class Loop {
     const int64_t step = report.step;
     progress_.step(report);
     records_.step(report, progress_);
+    show_saved();
     if (due(step, config_.evaluate_every, last_)) {
       progress_.clear();
       const Evaluation e = run_.evaluate();
@@ -132,6 +143,7 @@ class Loop {
     if (due(step, config_.snapshot_every, last_)) save();
     if (stop_requested() && step < last_) {
       save();
+      finish_saving();
       fail<Exit::stopped>("stopped by SIG", stop_signal(), " after step ", step, " and saved; `hinoki train --resume ",
                           folder_, "` goes on");
     }
@@ -140,9 +152,19 @@ class Loop {
   void save() {
     if (saved_ == run_.steps_done()) return;
     progress_.clear();
-    records_.sync();  // before the snapshot that continues from them
-    inform("saved ", run_.save());
+    const auto sync = [this] { records_.sync(); };  // before the snapshot that continues from them is there
+    records_.save(run_.steps_done(), run_.start_saving(sync));
     saved_ = run_.steps_done();
+  }
+  void show_saved() {
+    const auto saved = run_.writer().finished();
+    if (!saved) return;
+    progress_.clear();
+    inform("saved ", saved->path, " (blocked ", std::lround(1e3 * saved->blocked), " ms)");
+  }
+  void finish_saving() {
+    run_.writer().wait();
+    show_saved();
   }
 
   const LogConfig& config_;
@@ -169,7 +191,8 @@ void require_memory(const GptConfig& config) {
   const Plan plan = make_plan(config);
   const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
                                                   : double(device_table(config.device).total_memory());
-  require<Exit::usage>(double(plan.total()) <= has, "this run needs about ", mebibytes(double(plan.total())),
+  const auto needs = double(plan.total(config.device));
+  require<Exit::usage>(needs <= has, "this run needs about ", mebibytes(needs),
                        " of memory, the ", config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has),
                        "; a smaller model, train.batch or data.sequence, or train.recompute = \"full\" needs less "
                        "(`hinoki plan` tells what takes how much)");
