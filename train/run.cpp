@@ -157,6 +157,7 @@ SnapshotWriter& Run::writer() {
                             .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(),
                             .card = ""};
     writer_ = std::make_unique<SnapshotWriter>(config_, model, parameters_);
+    writer_->reserve(snapshot_pieces(parameters_, *optimizer_));
   }
   return *writer_;
 }

@@ -28,6 +28,13 @@ SnapshotWriter::~SnapshotWriter() {
   }
 }
 
+void SnapshotWriter::reserve(const SnapshotPieces& pieces) {
+  wait();
+  weights_.reserve(pieces.weights);
+  training_.reserve(pieces.training);
+  give([this] { weights_.touch(), training_.touch(); });
+}
+
 double SnapshotWriter::save(SaveRequest request, const SnapshotPieces& pieces) {
   const std::string folder = open(std::move(request));
   copy(pieces);

@@ -31,6 +31,9 @@ class SnapshotWriter {
   SnapshotWriter(const GptConfig& config, ModelFolder model, const Parameters& parameters);
   ~SnapshotWriter();  // waits; warns of an error that nobody has been told
 
+  // Takes the memory for copies of such pieces, so that the first save is as short as any.
+  void reserve(const SnapshotPieces& pieces);
+
   // Returns when the copy is made: the seconds that training stood still, also for the save before. Every call throws,
   // once, what the thread has failed with; of such a snapshot nothing is left, and those before it stay.
   double save(SaveRequest request, const SnapshotPieces& pieces);

@@ -20,7 +20,7 @@ struct Move {
 
 }  // namespace
 
-void StagedFiles::copy(const std::vector<SnapshotPiece>& pieces) {
+void StagedFiles::reserve(const std::vector<SnapshotPiece>& pieces) {
   parts_.clear();
   int64_t end = 0;
   for (const SnapshotPiece& piece : pieces) {
@@ -34,6 +34,12 @@ void StagedFiles::copy(const std::vector<SnapshotPiece>& pieces) {
     end += (parts_.back().bytes + kAligned - 1) / kAligned * kAligned;
   }
   if (!memory_.defined() || memory_.numel() < end) memory_ = empty({end}, DType::u8);
+}
+
+void StagedFiles::touch() { set_zero(memory_); }
+
+void StagedFiles::copy(const std::vector<SnapshotPiece>& pieces) {
+  reserve(pieces);
   std::vector<Move> moves;
   for (size_t i = 0; i < pieces.size(); ++i) {
     const Tensor& values = pieces[i].values;

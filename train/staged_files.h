@@ -15,7 +15,10 @@ class StagedFiles {
   // `below`: where in a snapshot the files lie, "" or "/state".
   StagedFiles(SafetensorsLayout layout, std::string below) : layout_(std::move(layout)), below_(std::move(below)) {}
 
-  // In one pass with the thread pool. The memory is kept for the next time.
+  // Takes memory for such pieces, which is kept for all copies.
+  void reserve(const std::vector<SnapshotPiece>& pieces);
+  void touch();  // has the system hand out its pages now and not in the first copy
+  // In one pass with the thread pool.
   void copy(const std::vector<SnapshotPiece>& pieces);
   bool whole() const;  // the copy is all that the files hold
   void create(const std::string& snapshot) { writer_ = SafetensorsWriter::create(snapshot + below_, layout_); }
