@@ -92,7 +92,7 @@ const SafetensorsLayout::Place& SafetensorsLayout::place(const std::string& tens
 }
 
 SafetensorsWriter SafetensorsWriter::create(const std::string& folder, SafetensorsLayout layout) {
-  SafetensorsWriter writer(std::move(layout), true);
+  SafetensorsWriter writer(std::move(layout));
   for (const auto& file : writer.layout_.files()) {
     FileWriter out = FileWriter::create(folder + "/" + file.name);
     out.write(file.header);
@@ -110,7 +110,7 @@ SafetensorsWriter SafetensorsWriter::create(const std::string& folder, Safetenso
 }
 
 SafetensorsWriter SafetensorsWriter::join(const std::string& folder, SafetensorsLayout layout) {
-  SafetensorsWriter writer(std::move(layout), false);
+  SafetensorsWriter writer(std::move(layout));
   for (const auto& file : writer.layout_.files()) {
     writer.files_.push_back(FileWriter::open(folder + "/" + file.name));
     require(writer.files_.back().size() == file.bytes, folder, "/", file.name, ": has ", writer.files_.back().size(),
@@ -137,8 +137,12 @@ void SafetensorsWriter::write(const std::string& tensor, std::span<const std::by
 
 void SafetensorsWriter::finish() {
   for (const auto& [tensor, place] : layout_.places())
-    require(!alone_ || written_[tensor] == place.bytes, "tensor ", tensor, ": ", written_[tensor], " of ", place.bytes,
+    require(written_[tensor] == place.bytes, "tensor ", tensor, ": ", written_[tensor], " of ", place.bytes,
             " bytes were written");
+  finish_part();
+}
+
+void SafetensorsWriter::finish_part() {
   for (FileWriter& file : files_) {
     file.sync();
     file.close();

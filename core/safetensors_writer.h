@@ -61,16 +61,19 @@ class SafetensorsWriter {
 
   void write(const std::string& tensor, int64_t offset, std::span<const std::byte> bytes);
   void write(const std::string& tensor, std::span<const std::byte> bytes);  // the whole tensor
-  // Flushes and closes. Alone, every byte must have been written; among ranks that is for them to know.
+  // Flushes and closes. finish() is for who has written every byte, which it checks; what the parts of several ranks
+  // add up to is for them to know.
   void finish();
+  void finish_part();
+
+  const SafetensorsLayout& layout() const { return layout_; }
 
  private:
-  SafetensorsWriter(SafetensorsLayout layout, bool alone) : layout_(std::move(layout)), alone_(alone) {}
+  explicit SafetensorsWriter(SafetensorsLayout layout) : layout_(std::move(layout)) {}
 
   SafetensorsLayout layout_;
   std::vector<FileWriter> files_;
   std::map<std::string, int64_t> written_;
-  bool alone_;
 };
 
 }  // namespace hinoki

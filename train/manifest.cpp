@@ -17,74 +17,36 @@ constexpr std::string_view kEnd = "\"\n}\n";
 constexpr size_t kHashDigits = 32;
 using Type = Json::value_t;
 
-struct Place {
-  std::string tensor;
-  int64_t begin, end;  // in the file
-};
-
-std::vector<Place> tensors_of(const std::string& path) {
-  std::vector<Place> places;
+std::vector<TensorPlace> tensors_of(const std::string& path) {
+  std::vector<TensorPlace> places;
   const SafetensorsFile file = SafetensorsFile::open(path);
   for (const SafetensorsEntry& entry : file.entries())
     places.push_back({entry.name, file.data_start() + entry.begin, file.data_start() + entry.end});
-  std::sort(places.begin(), places.end(),
-            [](const Place& a, const Place& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   return places;
 }
 
-std::vector<std::string> hash_blocks(const std::string& path) {
-  std::vector<std::string> hashes;
-  read_blocks(path, kManifestBlock, [&](int64_t, auto bytes) { hashes.push_back(hash128_hex(bytes)); });
-  return hashes;
+std::vector<TensorPlace> tensors_of(const Json& file) {
+  std::vector<TensorPlace> places;
+  if (!file.contains("tensors")) return places;
+  for (const Json& tensor : file["tensors"]) places.push_back({tensor["name"], tensor["begin"], tensor["end"]});
+  return places;
 }
 
-// Hashes of disjoint places, sorted by their begin, in one pass over the file.
-std::vector<std::string> hash_places(const std::string& path, const std::vector<Place>& places) {
-  std::vector<std::string> hashes;
-  Hasher128 hasher;
-  const auto finish = [&] { hashes.push_back(hasher.hex()), hasher.reset(); };
-  read_blocks(path, kManifestBlock, [&](int64_t offset, std::span<const std::byte> bytes) {
-    const int64_t block_end = offset + static_cast<int64_t>(bytes.size());
-    while (hashes.size() < places.size()) {
-      const Place& place = places[hashes.size()];
-      const int64_t begin = std::max(place.begin, offset), end = std::min(place.end, block_end);
-      if (begin < end) hasher.add(bytes.subspan(static_cast<size_t>(begin - offset), static_cast<size_t>(end - begin)));
-      if (place.end > block_end) break;  // goes on in the next block
-      finish();
-    }
-  });
-  while (hashes.size() < places.size()) finish();  // empty tensors at the end of an empty file
-  return hashes;
+// What the damaged bytes [begin, end) belong to: tensors whose own hash has changed, else the header.
+std::string name_the_hit(const Json& expected, const Json& found, int64_t begin, int64_t end) {
+  if (!expected.contains("tensors")) return "";
+  std::map<std::string, std::string> hashes;
+  for (const Json& tensor : found["tensors"]) hashes[tensor["name"]] = tensor["hash"];
+  std::string hit;
+  for (const Json& tensor : expected["tensors"])
+    if (tensor["begin"] < end && tensor["end"] > begin && hashes[tensor["name"]] != tensor["hash"])
+      hit += (hit.empty() ? "" : ", ") + in_quotes(tensor["name"].get<std::string>());
+  return hit.empty() ? " in the header" : " in tensor " + hit;
 }
 
 Json describe(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
-  Json file = {{"name", name}, {"bytes", file_size(path)}, {"blocks", hash_blocks(path)}};
-  if (!name.ends_with(".safetensors")) return file;
-  const std::vector<Place> places = tensors_of(path);
-  const std::vector<std::string> hashes = hash_places(path, places);
-  Json& tensors = file["tensors"] = Json::array();
-  for (size_t i = 0; i < places.size(); ++i)
-    tensors.push_back(
-        {{"name", places[i].tensor}, {"begin", places[i].begin}, {"end", places[i].end}, {"hash", hashes[i]}});
-  return file;
-}
-
-// What `bytes` from `offset` of the damaged file belong to: tensors whose own hash has changed, else the header.
-std::string name_the_hit(const std::string& path, const Json& tensors, int64_t offset, int64_t bytes) {
-  std::vector<Place> places;
-  std::vector<const Json*> expected;
-  for (const Json& tensor : tensors) {
-    const Place place{tensor.at("name"), tensor.at("begin"), tensor.at("end")};
-    if (place.begin >= offset + bytes || place.end <= offset) continue;
-    places.push_back(place);
-    expected.push_back(&tensor.at("hash"));
-  }
-  const std::vector<std::string> hashes = hash_places(path, places);
-  std::string hit;
-  for (size_t i = 0; i < places.size(); ++i)
-    if (hashes[i] != *expected[i]) hit += (hit.empty() ? "" : ", ") + in_quotes(places[i].tensor);
-  return hit.empty() ? " in the header" : " in tensor " + hit;
+  return describe_file(path, name, name.ends_with(".safetensors") ? tensors_of(path) : std::vector<TensorPlace>());
 }
 
 void verify_file(const std::string& folder, const Json& file, std::vector<std::string>& damage) {
@@ -92,15 +54,19 @@ void verify_file(const std::string& folder, const Json& file, std::vector<std::s
   const std::string path = folder + "/" + name;
   if (!is_file(path)) return damage.push_back(path + ": is missing");
   try {
-    const int64_t expected = file.at("bytes"), size = file_size(path);
+    const int64_t expected = file.at("bytes");
+    int64_t size = file_size(path);
+    Json found;
+    if (size == expected) {
+      found = describe_file(path, name, tensors_of(file));
+      size = found["bytes"];  // it may shrink while it is read
+    }
     if (size != expected) return damage.push_back(say(path, ": has ", size, " bytes instead of ", expected));
-    const std::vector<std::string> hashes = hash_blocks(path);
-    for (size_t i = 0; i < hashes.size(); ++i) {
-      if (hashes[i] == file.at("blocks").at(i)) continue;
-      const int64_t offset = static_cast<int64_t>(i) * kManifestBlock;
-      const int64_t bytes = std::min(kManifestBlock, size - offset);
-      damage.push_back(say(path, ": the block of ", bytes, " bytes from byte ", offset, " is damaged",
-                           file.contains("tensors") ? name_the_hit(path, file["tensors"], offset, bytes) : ""));
+    for (size_t i = 0; i < file.at("blocks").size(); ++i) {
+      if (found.at("blocks").at(i) == file["blocks"][i]) continue;
+      const int64_t begin = static_cast<int64_t>(i) * kManifestBlock, end = std::min(begin + kManifestBlock, size);
+      damage.push_back(say(path, ": the block of ", end - begin, " bytes from byte ", begin, " is damaged",
+                           name_the_hit(file, found, begin, end)));
     }
   } catch (const Error& error) {
     damage.push_back(error.what());
@@ -135,10 +101,15 @@ void check_files(const Json& manifest, const std::string& name) {
 
 }  // namespace
 
-void write_manifest(const std::string& folder, const Json& facts) {
+void write_manifest(const std::string& folder, const Json& facts, const KnownFiles& known) {
   Json manifest = {{"format", "hinoki snapshot"}, {"version", 1}, {"facts", facts}, {"files", Json::array()}};
-  for (const std::string& name : list_tree(folder))
-    if (name != kManifestName) manifest["files"].push_back(describe(folder, name));
+  for (const std::string& name : list_tree(folder)) {
+    if (name == kManifestName) continue;
+    const auto at = known.find(name);
+    manifest["files"].push_back(at != known.end() ? at->second : describe(folder, name));
+  }
+  for (const auto& [name, file] : known)
+    require(is_file(folder + "/" + name), folder, "/", name, ": was written and is gone");
   std::string text = manifest.dump(1);
   text.resize(text.size() - 2);  // without "\n}", to which the hash is added by hand
   text += kHashMarker;

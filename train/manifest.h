@@ -5,18 +5,21 @@
 //   "facts": what the writer wants to be known without opening anything else (step, recipe, ...).
 //   "manifest_hash": the last entry, the hash of all text before it.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/base/json.h"
+#include "train/file_description.h"
 
 namespace hinoki {
 
 inline constexpr const char* kManifestName = "manifest.json";
-constexpr int64_t kManifestBlock = int64_t{4} << 20;
 
-// Reads every file below `folder`, writes and flushes the manifest.
-void write_manifest(const std::string& folder, const Json& facts);
+// What their writer meant to write, by name: such files need not be read again.
+using KnownFiles = std::map<std::string, Json>;
+// Reads every other file below `folder`, writes and flushes the manifest.
+void write_manifest(const std::string& folder, const Json& facts, const KnownFiles& known = {});
 
 // The manifest, if it is whole; an Exit::snapshot error if it is absent, damaged or of another format.
 Json read_manifest(const std::string& folder);

@@ -70,7 +70,7 @@ void Optimizer::update(double rate, double scale, int64_t step) {
     const Tensor m = first_moment(part);
     kernels::adamw.run(m.device(), m.stream(),
                        {.weight = master(part).data(),
-                        .gradient = of_part(p.value.grad(), part).data(),
+                        .gradient = part.of(p.value.grad()).data(),
                         .m = m.data(),
                         .v = second_moment(part).data(),
                         .count = part.size,
@@ -82,7 +82,7 @@ void Optimizer::update(double rate, double scale, int64_t step) {
                         .gradient_scale = scale,
                         .step = step + 1,
                         .dtype = parameters_.master_dtype(),
-                        .copy = parameters_.has_masters() ? of_part(p.value.detach(), part).data() : nullptr});
+                        .copy = parameters_.has_masters() ? part.of(p.value.detach()).data() : nullptr});
   }
   parameters_.weight_storage().touch();
 }

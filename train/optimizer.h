@@ -10,6 +10,8 @@ struct OwnedPart {
   const Parameter* parameter;
   int64_t begin, size;  // elements of the parameter
   int64_t moment;       // where they begin in the moments' buffers
+
+  Tensor of(const Tensor& whole) const { return whole.view({whole.numel()}).narrow(0, begin, size); }
 };
 
 class Optimizer {
@@ -31,16 +33,13 @@ class Optimizer {
   // First and second moments of a part, and the masters it updates: views of the flat buffers.
   Tensor first_moment(const OwnedPart& p) const { return first_.narrow(0, p.moment, p.size); }
   Tensor second_moment(const OwnedPart& p) const { return second_.narrow(0, p.moment, p.size); }
-  Tensor master(const OwnedPart& p) const { return of_part(parameters_.master(*p.parameter), p); }
+  Tensor master(const OwnedPart& p) const { return p.of(parameters_.master(*p.parameter)); }
   // Of a whole parameter, where all are owned.
   Tensor first_moment(const Parameter& p) const { return moment(first_, p); }
   Tensor second_moment(const Parameter& p) const { return moment(second_, p); }
   int64_t bytes() const { return 2 * int64_t(first_.storage()->bytes()); }
 
  private:
-  static Tensor of_part(const Tensor& whole, const OwnedPart& p) {
-    return whole.view({whole.numel()}).narrow(0, p.begin, p.size);
-  }
   Tensor moment(const Tensor& flat, const Parameter& p) const {
     require(flat.numel() == parameters_.flat_size(), "the moments of ", p.name, " are spread over ranks");
     return flat.narrow(0, p.offset, p.size()).view(p.shape);

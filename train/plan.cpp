@@ -52,6 +52,7 @@ Plan make_plan(const PlanFor& what) {
   plan.gradient_bytes = wide_element * parameters.flat_size();
   plan.master_bytes = parameters.has_masters() ? plan.gradient_bytes : 0;
   plan.moment_bytes = 2 * plan.gradient_bytes;
+  plan.snapshot_bytes = plan.weight_bytes + plan.master_bytes + plan.moment_bytes;
   const LayerMemory layer(what.model);
   const int64_t tokens = what.batch * what.sequence, vocabulary = what.model.vocab_size();
   // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
@@ -94,7 +95,9 @@ std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
   row("gradients", mebibytes(double(plan.gradient_bytes)));
   row("moments", mebibytes(double(plan.moment_bytes)));
   row("activations, about", mebibytes(double(plan.activation_bytes)));
-  row("total, about", mebibytes(double(plan.total())));
+  row("copy for snapshots",
+      mebibytes(double(plan.snapshot_bytes)) + (c.device == Device::cpu ? "" : "  not on the GPU"));
+  row("total, about", mebibytes(double(plan.total(c.device))));
   return out.str();
 }
 

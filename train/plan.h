@@ -11,7 +11,9 @@ struct Plan {
   double flops_per_token = 0;  // forward and backward, attention in full
   int64_t weight_bytes = 0, master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
   int64_t activation_bytes = 0;  // what the backward pass of one micro-batch keeps, and its largest temporaries
+  int64_t snapshot_bytes = 0;    // the copy that is written while training goes on, in the machine's own memory
   int64_t total() const { return weight_bytes + master_bytes + gradient_bytes + moment_bytes + activation_bytes; }
+  int64_t total(Device device) const { return total() + (device == Device::cpu ? snapshot_bytes : 0); }
 };
 
 struct PlanFor {

@@ -8,7 +8,6 @@
 
 #include "core/base/check.h"
 #include "core/base/file.h"
-#include "train/manifest.h"
 
 namespace hinoki {
 namespace {
@@ -45,10 +44,8 @@ Publication::Publication(const std::string& snapshots, int64_t step)
       temporary_(say(snapshots, "/", name_of_step(step), kTemporary, ::getpid())),
       final_(snapshots + "/" + name_of_step(step)) {
   require(step >= 0, "a snapshot of step ", step);
-  const bool first = !is_directory(snapshots);
   remove_tree(temporary_);
   make_directory(temporary_);
-  if (first) fsync_directory(parent_of(snapshots));
 }
 
 Publication::~Publication() {
@@ -59,10 +56,11 @@ Publication::~Publication() {
   }
 }
 
-std::string Publication::publish(const Json& facts) {
+std::string Publication::publish(const Json& facts, const KnownFiles& known) {
   sync_tree(temporary_);
-  write_manifest(temporary_, facts);
+  write_manifest(temporary_, facts, known);
   fsync_directory(temporary_);
+  fsync_directory(parent_of(snapshots_));  // the folder of snapshots may be new, or its maker have died before this
   const bool replaced = swap_paths(temporary_, final_);
   const std::string old = std::exchange(temporary_, "");
   fsync_directory(snapshots_);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/json.h"
+#include "train/manifest.h"
 #include "train/run_lock.h"
 
 namespace hinoki {
@@ -20,8 +20,8 @@ class Publication {
 
   const std::string& folder() const { return temporary_; }  // write the files here
   // Flushes, describes, renames. Returns the snapshot's path. One of the same step (that a resume had rejected) is
-  // replaced in one move.
-  std::string publish(const Json& facts);
+  // replaced in one move. `known`: what was written into some of the files, which are then not read again.
+  std::string publish(const Json& facts, const KnownFiles& known = {});
 
  private:
   std::string snapshots_, temporary_, final_;

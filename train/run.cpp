@@ -53,6 +53,11 @@ Run::Run(const GptConfig& config, Communicator& ranks)
   reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded());
   optimizer_ = sharded() ? std::make_unique<Optimizer>(parameters_, config.optimizer, shards_->of(ranks.rank()))
                          : std::make_unique<Optimizer>(parameters_, config.optimizer);
+  const ModelFolder model{.config = {config.model, special_ids(tokenizer_)},
+                          .dtype = parameters_.dtype(),
+                          .tokenizer = Tokenizer::model_path(config.data.tokenizer).string(),
+                          .card = ""};
+  saving_ = std::make_unique<Saving>(config_, model, parameters_, *optimizer_, ranks_, sharded());
   check_end();
   check_equal_weights();
 }
@@ -136,14 +141,17 @@ StepSums Run::accumulate(const StepBatches& batches) {
 
 StepReport Run::step(int stop) {
   ranks_.set_step(state_.step + 1);
+  saving_->check();
   if (!prefetch_)
     prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
   const double start = now();
   StepSums sums = accumulate(prefetch_->next());
   sums.stop = stop;
   sums.warned = warnings_wait();
+  sums.parts_done = saving_->part_done();
   sums.chunk_norms = optimizer_->chunk_norms(shards_->of(ranks_.rank()));
   sums = sum_over_ranks(ranks_, *shards_, sums);
+  saving_->heard(sums.parts_done);
 
   StepReport report{.step = state_.step + 1,
                     .learning_rate = config_.learning_rate.at(state_.step, config_.train.steps),
@@ -215,15 +223,15 @@ void Run::check_end() const {
     }
 }
 
-std::string Run::save() const {
-  const std::string bad = find_not_finite(parameters_);
-  require<Exit::numerical>(bad.empty(), "step ", state_.step, ": not finite is ", bad,
-                           "; no snapshot was written of it");
-  const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)},
-                          .dtype = parameters_.dtype(),
-                          .tokenizer = Tokenizer::model_path(config_.data.tokenizer).string(),
-                          .card = ""};
-  return save_snapshot(snapshots(), {config_, parameters_, *optimizer_, model, state_});
+double Run::start_saving(std::function<void()> before_publishing) {
+  return saving_->start(state_, std::move(before_publishing));
+}
+
+std::string Run::save() {
+  start_saving();
+  finish_saving();
+  const auto saved = this->saved();
+  return saved ? saved->path : "";
 }
 
 }  // namespace hinoki

@@ -1,5 +1,6 @@
 // A training run of recipe "gpt": one step at a time, and what is done between steps.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -10,7 +11,7 @@
 #include "train/evaluation.h"
 #include "train/progress.h"
 #include "train/reducer.h"
-#include "train/snapshot.h"
+#include "train/saving.h"
 #include "train/step_sums.h"
 
 namespace hinoki {
@@ -31,9 +32,14 @@ class Run {
   Evaluation evaluate() const;
   // Continues each prompt of the config; a function of the seed and the step.
   std::vector<std::string> samples() const;
-  // Weights that are not finite are never saved: Exit::numerical.
-  std::string save() const;
+  // A save that goes on while training does, and how many seconds it held training up. step() throws what its thread
+  // fails with. Weights that are not finite are never saved: Exit::numerical.
+  double start_saving(std::function<void()> before_publishing = {});
+  void finish_saving() { saving_->finish(); }
+  std::optional<SnapshotWriter::Saved> saved() { return saving_->finished(); }  // since it was last asked; rank 0's
+  std::string save();  // and waits; gives the snapshot's path at rank 0
 
+  bool sharded() const { return config_.train.zero > 0 && !ranks_.alone(); }  // the optimizer's state over ranks
   int64_t steps_done() const { return state_.step; }
   const RunState& state() const { return state_; }
   const GptConfig& config() const { return config_; }  // as given, with reduction_slots chosen
@@ -54,7 +60,6 @@ class Run {
   int64_t first_micro_batch() const { return ranks_.rank() * config_.train.micro_batches / ranks_.size(); }
   int64_t micro_batches() const { return config_.train.micro_batches / ranks_.size(); }
   int64_t slots() const { return config_.train.reduction_slots / ranks_.size(); }
-  bool sharded() const { return config_.train.zero > 0 && !ranks_.alone(); }
   StepBatches make_step(int64_t step) const;
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
   StepSums accumulate(const StepBatches& batches);
@@ -74,6 +79,7 @@ class Run {
   std::unique_ptr<Reducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   RunState state_;
+  std::unique_ptr<Saving> saving_;
   std::unique_ptr<Prefetch<StepBatches>> prefetch_;  // last: it uses the others
 };
 

@@ -1,24 +1,19 @@
 #include "train/snapshot.h"
 
 #include <cstring>
-#include <filesystem>
 
 #include "core/base/device.h"
 #include "core/base/isa.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
-#include "core/safetensors_writer.h"
+#include "core/safetensors.h"
 #include "train/config_file.h"
-#include "train/publication.h"
+#include "train/model_folder.h"
 
 namespace hinoki {
 namespace {
 
 constexpr int64_t kMaxStateJson = 1 << 20;
-
-std::span<const std::byte> bytes_of(const Tensor& t) {
-  return {static_cast<const std::byte*>(t.data()), size_t(t.numel()) * size_of(t.dtype())};
-}
 
 void write_text(const std::string& path, const std::string& text) {
   FileWriter file = FileWriter::create(path);
@@ -26,45 +21,51 @@ void write_text(const std::string& path, const std::string& text) {
   file.close();
 }
 
-// What training keeps of a parameter beside the weights of model.safetensors: moments m and v, and the master w where
-// the weights are rounded copies of it.
-std::vector<std::pair<std::string, Tensor>> training_state(const Parameter& p, const Parameters& parameters,
-                                                           const Optimizer& optimizer) {
-  std::vector<std::pair<std::string, Tensor>> all{{"m." + p.name, optimizer.first_moment(p)},
-                                                  {"v." + p.name, optimizer.second_moment(p)}};
-  if (parameters.has_masters()) all.emplace_back("w." + p.name, parameters.master(p));
-  return all;
+std::vector<TensorSpec> weight_specs(const Parameters& parameters) {
+  std::vector<TensorSpec> specs;
+  for (const Parameter& p : parameters.all()) specs.push_back({p.name, p.value.dtype(), p.shape});
+  return specs;
 }
 
-void write_training_state(const std::string& folder, const Parameters& parameters, const Optimizer& optimizer) {
+// What training keeps of a parameter beside the weights of model.safetensors: moments m and v, and the master w where
+// the weights are rounded copies of it.
+std::vector<TensorSpec> training_specs(const Parameters& parameters) {
   std::vector<TensorSpec> specs;
-  for (const Parameter& p : parameters.all())
-    for (const auto& [name, t] : training_state(p, parameters, optimizer)) specs.push_back({name, t.dtype(), p.shape});
-  auto writer = SafetensorsWriter::create(folder, SafetensorsLayout(specs, {.stem = "optimizer"}));
-  for (const Parameter& p : parameters.all())
-    for (const auto& [name, t] : training_state(p, parameters, optimizer))
-      writer.write(name, bytes_of(to_device(t, Device::cpu)));
-  writer.finish();
+  for (const Parameter& p : parameters.all()) {
+    for (const char* moment : {"m.", "v."}) specs.push_back({moment + p.name, parameters.master_dtype(), p.shape});
+    if (parameters.has_masters()) specs.push_back({"w." + p.name, parameters.master_dtype(), p.shape});
+  }
+  return specs;
 }
 
 // A snapshot may come from a run of another precision: its masters, if it has some, are better than its weights.
 void read_training_state(const std::string& folder, Parameters& parameters, Optimizer& optimizer) {
   const auto file = ModelWeights::open(folder, "optimizer");
-  const auto read = [&](const std::string& name, const Tensor& like) {
+  const auto stored = [&](const std::string& name, const Shape& shape) {
     require<Exit::snapshot>(file.contains(name), folder, ": the snapshot lacks ", name);
     const StoredTensor from = file.at(name);
-    require<Exit::snapshot>(from.dtype == like.dtype() && from.shape == like.shape(), folder, ": ", name, " is ",
-                            from.dtype, from.shape, ", expected ", like.dtype(), like.shape());
-    const Tensor values = empty(like.shape(), like.dtype());
-    std::memcpy(values.data(), from.bytes.data(), from.bytes.size());
-    return values;
+    require<Exit::snapshot>(from.dtype == parameters.master_dtype() && from.shape == shape, folder, ": ", name, " is ",
+                            from.dtype, from.shape, ", expected ", parameters.master_dtype(), shape);
+    return from;
   };
-  for (const Parameter& p : parameters.all()) {
-    for (const auto& [name, to] :
-         {std::pair("m." + p.name, optimizer.first_moment(p)), std::pair("v." + p.name, optimizer.second_moment(p))})
-      copy_elements(read(name, to), to);
-    if (file.contains("w." + p.name)) parameters.set(p, read("w." + p.name, parameters.master(p)));
+  const auto read = [&](const std::string& name, const OwnedPart& part, const Tensor& to) {
+    const StoredTensor from = stored(name, part.parameter->shape);
+    const Tensor values = empty({part.size}, to.dtype());
+    const size_t element = size_of(to.dtype());
+    std::memcpy(values.data(), from.bytes.data() + size_t(part.begin) * element, size_t(part.size) * element);
+    copy_elements(values, to);
+  };
+  for (const OwnedPart& part : optimizer.parts()) {
+    read("m." + part.parameter->name, part, optimizer.first_moment(part));
+    read("v." + part.parameter->name, part, optimizer.second_moment(part));
   }
+  for (const Parameter& p : parameters.all())
+    if (file.contains("w." + p.name)) {
+      const StoredTensor from = stored("w." + p.name, p.shape);
+      const Tensor values = empty(p.shape, parameters.master_dtype());
+      std::memcpy(values.data(), from.bytes.data(), from.bytes.size());
+      parameters.set(p, values);
+    }
 }
 
 // Keys that say where and how often, not what is computed.
@@ -95,20 +96,25 @@ std::string arithmetic(const GptConfig& config) {
   return say(device_table(config.device).name, " ", precision);
 }
 
-std::string save_snapshot(const std::string& snapshots, const SnapshotContents& c) {
-  Publication publication(snapshots, c.state.step);
-  const std::string& folder = publication.folder();
-  std::filesystem::create_directory(folder + "/state");
-  write_model_texts(folder, c.model);
-  write_weights(folder, c.parameters, std::nullopt);
-  write_training_state(folder + "/state", c.parameters, c.optimizer);
-  write_text(folder + "/state/config.toml", print_config(c.config));
-  const Json state = {{"step", c.state.step}, {"tokens", c.state.tokens}, {"arithmetic", arithmetic(c.config)}};
-  write_text(folder + "/state/run.json", state.dump(2) + "\n");
-  const std::string path = publication.publish({{"recipe", c.config.recipe}, {"step", c.state.step}});
-  const Retention rule{.keep_last = c.config.log.keep_last, .keep_every = c.config.log.keep_every};
-  for (const SnapshotPath& old : to_prune(snapshots, rule, path)) remove_snapshot(old);
-  return path;
+SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& optimizer) {
+  SnapshotPieces pieces;
+  for (const OwnedPart& part : optimizer.parts()) {
+    const std::string& name = part.parameter->name;
+    pieces.weights.push_back({name, part.begin, part.of(part.parameter->value.detach())});
+    pieces.training.push_back({"m." + name, part.begin, optimizer.first_moment(part)});
+    pieces.training.push_back({"v." + name, part.begin, optimizer.second_moment(part)});
+    if (parameters.has_masters()) pieces.training.push_back({"w." + name, part.begin, optimizer.master(part)});
+  }
+  return pieces;
+}
+
+SnapshotLayout::SnapshotLayout(const Parameters& parameters)
+    : weights(weight_specs(parameters)), training(training_specs(parameters), {.stem = "optimizer"}) {}
+
+void write_run_state(const std::string& folder, const GptConfig& config, const RunState& state) {
+  write_text(folder + "/state/config.toml", print_config(config));
+  const Json json = {{"step", state.step}, {"tokens", state.tokens}, {"arithmetic", arithmetic(config)}};
+  write_text(folder + "/state/run.json", json.dump(2) + "\n");
 }
 
 RunState load_snapshot(const std::string& path, const GptConfig& config, Parameters& parameters, Optimizer& optimizer) {

@@ -11,8 +11,8 @@
 #pragma once
 #include <string>
 
+#include "core/safetensors_writer.h"
 #include "train/gpt_config.h"
-#include "train/model_folder.h"
 #include "train/optimizer.h"
 
 namespace hinoki {
@@ -25,16 +25,26 @@ struct RunState {
 // What the bits of a run depend on besides its config: "avx512 f32".
 std::string arithmetic(const GptConfig& config);
 
-struct SnapshotContents {
-  const GptConfig& config;
-  const Parameters& parameters;
-  const Optimizer& optimizer;
-  ModelFolder model;
-  RunState state;
+// A run of consecutive elements of one tensor, as somebody holds it: everything of it, or a rank's share.
+struct SnapshotPiece {
+  std::string tensor;
+  int64_t begin;  // its first element
+  Tensor values;  // contiguous, on any device
+};
+// What goes into model.safetensors and into state/optimizer.safetensors.
+struct SnapshotPieces {
+  std::vector<SnapshotPiece> weights, training;
+};
+SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& optimizer);
+
+// Where every element lies in the files: a function of the parameters' names, shapes and types.
+struct SnapshotLayout {
+  SafetensorsLayout weights, training;
+  explicit SnapshotLayout(const Parameters& parameters);
 };
 
-// Publishes a snapshot in `snapshots` and removes those that retention gives up. Returns its path.
-std::string save_snapshot(const std::string& snapshots, const SnapshotContents& contents);
+// state/run.json and state/config.toml, in the folder that is being written.
+void write_run_state(const std::string& folder, const GptConfig& config, const RunState& state);
 
 // Fills weights and moments from a verified snapshot. Says so if the run will not go on with the same bits.
 RunState load_snapshot(const std::string& path, const GptConfig& config, Parameters& parameters, Optimizer& optimizer);

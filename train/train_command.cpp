@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <sstream>
 
 #include "core/base/backend.h"
 #include "core/base/device.h"
@@ -12,14 +11,11 @@
 #include "kernels/gemm.h"
 #include "train/commands.h"
 #include "train/config_file.h"
-#include "train/machine.h"
-#include "train/metrics.h"
 #include "train/plan.h"
 #include "train/publication.h"
 #include "train/rank_status.h"
-#include "train/run.h"
 #include "train/signals.h"
-#include "train/tensorboard.h"
+#include "train/train_loop.h"
 
 namespace hinoki {
 namespace {
@@ -29,58 +25,6 @@ struct Options {
   std::vector<std::string> overrides;
 };
 
-// The records of a run: metrics.jsonl is the truth, TensorBoard's events are made from the same numbers.
-class Records {
- public:
-  Records(const std::string& run, int64_t step) : metrics_(run + "/metrics.jsonl", step), events_(run, step) {}
-
-  void step(const StepReport& r, const Progress& progress) {
-    write(r.step, {{"train/loss", r.loss},
-                   {"train/learning_rate", r.learning_rate},
-                   {"train/gradient_norm", r.gradient_norm},
-                   {"speed/seconds", r.seconds},
-                   {"speed/tokens_per_second", progress.tokens_per_second()},
-                   {"speed/share_of_peak", progress.share_of_peak()}});
-  }
-  void evaluation(int64_t step, const Evaluation& e) {
-    write(step, {{"validation/loss", e.nats_per_token},
-                 {"validation/perplexity", e.perplexity},
-                 {"validation/bits_per_character", e.bits_per_character}});
-  }
-  void samples(int64_t step, const std::vector<std::string>& texts) {
-    for (size_t i = 0; i < texts.size(); ++i) events_.add_text(step, say("sample/", i), texts[i]);
-  }
-  void sync() { metrics_.sync(); }
-
- private:
-  void write(int64_t step, const std::vector<Scalar>& values) {
-    Metrics line;
-    for (const Scalar& s : values) line.emplace_back(s.tag, s.value);
-    metrics_.append(step, line);
-    events_.add_scalars(step, values);
-  }
-  MetricsFile metrics_;
-  EventFile events_;
-};
-
-bool due(int64_t step, int64_t every, int64_t last) { return step == last || (every && step % every == 0); }
-
-void show_evaluation(int64_t step, const Evaluation& e) {
-  char text[160];
-  std::snprintf(text, sizeof text,
-                "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
-                (long long)step, e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
-  inform(text);
-}
-
-void write_samples(const std::string& run, int64_t step, const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += text + "\n\n";
-  make_directory(run + "/samples");
-  write_file_durably(say(run, "/samples/step-", step, ".txt"), all);
-  for (const std::string& text : texts) inform("  | ", text);
-}
-
 // Where to go on: the newest snapshot that verifies. A line for each that does not.
 std::optional<SnapshotPath> newest(const GptConfig& config) {
   const UsableSnapshot usable = find_usable(config.run + "/snapshots");
@@ -89,88 +33,6 @@ std::optional<SnapshotPath> newest(const GptConfig& config) {
                           ": no snapshot verifies; move them away to start again from step 0");
   return usable.found;
 }
-
-void warn_each_line(const std::string& who, const std::string& text) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) warn(who, line);
-}
-
-// Steps, and what is done between them. Rank 0 tells of it; the others do the same steps in silence.
-class Loop {
- public:
-  Loop(const GptConfig& config, Run& run)
-      : config_(config.log),
-        folder_(config.run),
-        last_(config.train.steps),
-        run_(run),
-        progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
-                  run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
-        saved_(run.steps_done()) {
-    if (run.ranks().first()) records_.emplace(config.run, run.steps_done());
-  }
-
-  void to_the_end() {
-    try {
-      while (run_.steps_done() < last_) step();
-    } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
-      if (e.code == Exit::data && run_.ranks().alone()) save();
-      throw;
-    }
-  }
-
- private:
-  void step() {
-    const StepReport report = run_.step(stop_signal());
-    const int64_t step = report.step;
-    if (records_) {
-      progress_.step(report);
-      records_->step(report, progress_);
-    }
-    if (report.warned) tell_warnings();
-    if (due(step, config_.evaluate_every, last_)) {
-      progress_.clear();
-      const Evaluation e = run_.evaluate();
-      if (records_) {
-        show_evaluation(step, e);
-        records_->evaluation(step, e);
-      }
-    }
-    if (records_ && due(step, config_.sample_every, last_) && config_.sample_tokens > 0) {
-      progress_.clear();
-      const auto texts = run_.samples();
-      write_samples(folder_, step, texts);
-      records_->samples(step, texts);
-    }
-    if (due(step, config_.snapshot_every, last_)) save();
-    if (report.stop && step < last_) {
-      save();
-      fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
-                          " and saved; `hinoki train --resume ", folder_, "` goes on");
-    }
-  }
-
-  void tell_warnings() {
-    const std::vector<std::string> all = gather(run_.ranks(), "warnings", take_warnings());
-    for (size_t r = 0; records_ && r < all.size(); ++r) warn_each_line(say("rank ", r, ": "), all[r]);
-  }
-
-  void save() {
-    if (saved_ == run_.steps_done()) return;
-    progress_.clear();
-    if (records_) records_->sync();  // before the snapshot that continues from them
-    const std::string path = run_.save();
-    if (records_) inform("saved ", path);
-    saved_ = run_.steps_done();
-  }
-
-  const LogConfig& config_;
-  const std::string& folder_;
-  const int64_t last_;
-  Run& run_;
-  Progress progress_;
-  std::optional<Records> records_;  // rank 0's
-  int64_t saved_;
-};
 
 // What --resume names must be a run folder.
 void require_run(const std::string& folder) {
@@ -187,8 +49,9 @@ void require_memory(const GptConfig& config) {
   const Plan plan = make_plan(config);
   const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
                                                   : double(device_table(config.device).total_memory());
-  require<Exit::usage>(double(plan.total()) <= has, "this run needs about ", mebibytes(double(plan.total())),
-                       " of memory, the ", config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has),
+  const auto needs = double(plan.total(config.device));
+  require<Exit::usage>(needs <= has, "this run needs about ", mebibytes(needs), " of memory, the ",
+                       config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has),
                        "; a smaller model, train.batch or data.sequence, or train.recompute = \"full\" needs less "
                        "(`hinoki plan` tells what takes how much)");
 }
@@ -248,7 +111,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
   if (!ranks.alone()) inform(ranks.size(), " ranks, ", config.train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  Loop loop(config, *run);
+  TrainLoop loop(config, *run);
   try {
     loop.to_the_end();
   } catch (...) {

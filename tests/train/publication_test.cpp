@@ -138,18 +138,19 @@ TEST(Publication, AnErrorOfAnyCallLeavesNoRubbish) {
   {
     const TemporaryFolder run;
     const FaultyDisk counting;
-    publish_tiny_snapshot(run.path(), 2);
+    publish_tiny_snapshot(run / "snapshots", 2);
     calls = FaultyDisk::calls();
   }
   for (const int error : {ENOSPC, EIO, EROFS}) {
     for (int64_t at = 0; at < calls; ++at) {
       const TemporaryFolder run;
-      publish_quickly(run.path(), 1);
+      const std::string snapshots = run / "snapshots";
+      publish_quickly(snapshots, 1);
       bool failed = false;
       {
         const FaultyDisk faulty({.at = at, .error = error, .half = true});
         try {
-          publish_tiny_snapshot(run.path(), 2);
+          publish_tiny_snapshot(snapshots, 2);
         } catch (const Error& caught) {
           failed = true;
           EXPECT_EQ(caught.code, Exit::failure);
@@ -159,11 +160,11 @@ TEST(Publication, AnErrorOfAnyCallLeavesNoRubbish) {
           }
         }
       }
-      const UsableSnapshot usable = find_usable(run.path());
+      const UsableSnapshot usable = find_usable(snapshots);
       ASSERT_TRUE(usable.found) << "call " << at;
       EXPECT_TRUE(failed || usable.found->step == 2) << "call " << at << " failed without a word";
       EXPECT_TRUE(usable.rejected.empty());
-      for (const std::string& name : list_directory(run.path()))
+      for (const std::string& name : list_directory(snapshots))
         EXPECT_EQ(name.find(".tmp-"), std::string::npos) << name << " is left after call " << at;
     }
   }

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_run.h"
+#include "train/publication.h"
 #include "train/run.h"
 
 namespace hinoki {
@@ -41,8 +42,8 @@ struct Way {
   int64_t zero = 0;
 };
 
-// Steps of a run up to `until`; then what all ranks hold.
-Bits train(GptConfig config, const Way& way, int64_t until) {
+// Steps of a run, from its newest snapshot or from the start, up to `until`; then what all ranks hold.
+Bits train(GptConfig config, const Way& way, int64_t until, bool save = false) {
   config.train.zero = way.zero;
   Bits bits;
   std::mutex mutex;
@@ -50,12 +51,14 @@ Bits train(GptConfig config, const Way& way, int64_t until) {
       way.ranks,
       [&](Communicator& ranks) {
         hinoki::Run run(config, ranks);
+        if (const auto usable = find_usable(config.run + "/snapshots"); usable.found) run.resume(usable.found->path);
         std::vector<double> losses, norms;
         while (run.steps_done() < until) {
           const StepReport r = run.step();
           losses.push_back(r.loss);
           norms.push_back(r.gradient_norm);
         }
+        if (save) run.save();
         const double evaluation = run.evaluate().nats_per_token;
         const std::lock_guard lock(mutex);
         if (ranks.first()) {
@@ -94,6 +97,22 @@ TEST_F(Ranks, AnyNumberOfThemGivesTheSameBits) {
     EXPECT_EQ(bits.losses, alone.losses) << what;
     EXPECT_EQ(bits.evaluations, alone.evaluations) << what;
     EXPECT_TRUE(bits == alone) << what;
+  }
+}
+
+// Stopped after any step on one number of ranks and resumed on another one.
+TEST_F(Ranks, AResumeMayHaveAnotherNumberOfThem) {
+  const test::TinyRun tiny;
+  const Bits alone = train(wide(tiny, "alone"), {}, 12);
+  const Way ways[] = {{1, 1, 0}, {2, 1, 1}, {4, 1, 0}, {8, 1, 1}, {2, 1, 0}, {4, 1, 1}};
+  for (int64_t k = 0; k < 12; ++k) {
+    const GptConfig config = wide(tiny, say("stopped-", k));
+    const Way before = ways[k % 6], after = ways[(k + 1 + k / 6) % 6];
+    Bits first = train(config, before, k, true);
+    const Bits second = train(config, after, 12);
+    first.losses.insert(first.losses.end(), second.losses.begin(), second.losses.end());
+    EXPECT_EQ(first.losses, alone.losses) << "stopped after " << k;
+    EXPECT_TRUE(second.weights == alone.weights && second.moments == alone.moments) << "stopped after " << k;
   }
 }
 

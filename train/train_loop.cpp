@@ -1,0 +1,155 @@
+#include "train/train_loop.h"
+
+#include <cmath>
+#include <sstream>
+
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "train/machine.h"
+#include "train/plan.h"
+#include "train/signals.h"
+
+namespace hinoki {
+namespace {
+
+bool due(int64_t step, int64_t every, int64_t last) { return step == last || (every && step % every == 0); }
+
+void show(int64_t step, const Evaluation& e) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
+                (long long)step, e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
+  inform(text);
+}
+
+}  // namespace
+
+void Records::step(const StepReport& r, const Progress& progress) {
+  write(r.step, {{"train/loss", r.loss},
+                 {"train/learning_rate", r.learning_rate},
+                 {"train/gradient_norm", r.gradient_norm},
+                 {"speed/seconds", r.seconds},
+                 {"speed/tokens_per_second", progress.tokens_per_second()},
+                 {"speed/share_of_peak", progress.share_of_peak()}});
+}
+
+void Records::evaluation(int64_t step, const Evaluation& e) {
+  write(step, {{"validation/loss", e.nats_per_token},
+               {"validation/perplexity", e.perplexity},
+               {"validation/bits_per_character", e.bits_per_character}});
+}
+
+void Records::samples(int64_t step, const std::vector<std::string>& texts) {
+  for (size_t i = 0; i < texts.size(); ++i) events_.add_text(step, say("sample/", i), texts[i]);
+}
+
+void Records::write(int64_t step, const std::vector<Scalar>& values) {
+  Metrics line;
+  for (const Scalar& s : values) line.emplace_back(s.tag, s.value);
+  metrics_.append(step, line);
+  events_.add_scalars(step, values);
+}
+
+TrainLoop::TrainLoop(const GptConfig& config, Run& run)
+    : config_(config.log),
+      folder_(config.run),
+      last_(config.train.steps),
+      run_(run),
+      progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
+                run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
+      saved_(run.steps_done()) {
+  if (run.ranks().first()) records_.emplace(config.run, run.steps_done());
+}
+
+TrainLoop::~TrainLoop() {
+  if (run_.sharded()) return;  // what all have not finished together cannot be finished by one
+  try {
+    finish_saving();
+  } catch (const std::exception& e) {
+    warn("a snapshot was not saved: ", e.what());
+  }
+}
+
+void TrainLoop::to_the_end() {
+  try {
+    while (run_.steps_done() < last_) step();
+    finish_saving();
+  } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
+    if (e.code == Exit::data && !run_.sharded()) save(), finish_saving();
+    throw;
+  }
+}
+
+void TrainLoop::step() {
+  const StepReport report = run_.step(stop_signal());
+  const int64_t step = report.step;
+  if (records_) {
+    progress_.step(report);
+    records_->step(report, progress_);
+    show_saved();
+  }
+  if (report.warned) tell_warnings();
+  if (due(step, config_.evaluate_every, last_)) evaluate(step);
+  if (records_ && due(step, config_.sample_every, last_) && config_.sample_tokens > 0) write_samples(step);
+  if (due(step, config_.snapshot_every, last_)) save();
+  if (report.stop && step < last_) {
+    save();
+    finish_saving();
+    fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
+                        " and saved; `hinoki train --resume ", folder_, "` goes on");
+  }
+}
+
+void TrainLoop::evaluate(int64_t step) {
+  progress_.clear();
+  const Evaluation e = run_.evaluate();
+  if (!records_) return;
+  show(step, e);
+  records_->evaluation(step, e);
+}
+
+void TrainLoop::write_samples(int64_t step) {
+  progress_.clear();
+  const auto texts = run_.samples();
+  std::string all;
+  for (const std::string& text : texts) all += text + "\n\n";
+  make_directory(folder_ + "/samples");
+  write_file_durably(say(folder_, "/samples/step-", step, ".txt"), all);
+  for (const std::string& text : texts) inform("  | ", text);
+  records_->samples(step, texts);
+}
+
+void TrainLoop::tell_warnings() {
+  const std::vector<std::string> all = gather(run_.ranks(), "warnings", take_warnings());
+  for (size_t r = 0; records_ && r < all.size(); ++r) warn_each_line(say("rank ", r, ": "), all[r]);
+}
+
+void TrainLoop::save() {
+  if (saved_ == run_.steps_done()) return;
+  progress_.clear();
+  const auto sync = [this] {  // before the snapshot that continues from them is there
+    if (records_) records_->sync();
+  };
+  const double blocked = run_.start_saving(sync);
+  if (records_) records_->save(run_.steps_done(), blocked);
+  saved_ = run_.steps_done();
+}
+
+void TrainLoop::show_saved() {
+  const auto saved = run_.saved();
+  if (!saved) return;
+  progress_.clear();
+  inform("saved ", saved->path, " (blocked ", std::lround(1e3 * saved->blocked), " ms)");
+}
+
+void TrainLoop::finish_saving() {
+  run_.finish_saving();
+  show_saved();
+}
+
+void warn_each_line(const std::string& who, const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) warn(who, line);
+}
+
+}  // namespace hinoki

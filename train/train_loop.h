@@ -1,0 +1,59 @@
+// The steps of a run and what is done between them: records, evaluation, samples, snapshots, stops. Rank 0 tells of it;
+// the others do the same steps in silence.
+#pragma once
+#include <optional>
+
+#include "train/metrics.h"
+#include "train/run.h"
+#include "train/tensorboard.h"
+
+namespace hinoki {
+
+// metrics.jsonl is the truth, TensorBoard's events are made from the same numbers.
+class Records {
+ public:
+  Records(const std::string& run, int64_t step) : metrics_(run + "/metrics.jsonl", step), events_(run, step) {}
+
+  void step(const StepReport& report, const Progress& progress);
+  void evaluation(int64_t step, const Evaluation& evaluation);
+  void save(int64_t step, double blocked) { write(step, {{"speed/save_blocked_seconds", blocked}}); }
+  void samples(int64_t step, const std::vector<std::string>& texts);
+  void sync() { metrics_.sync(); }
+
+ private:
+  void write(int64_t step, const std::vector<Scalar>& values);
+  MetricsFile metrics_;
+  EventFile events_;
+};
+
+class TrainLoop {
+ public:
+  TrainLoop(const GptConfig& config, Run& run);
+  // However a run ends, a save that has begun is finished, and what it uses of this object lives as long.
+  ~TrainLoop();
+
+  // Throws Exit::stopped when a signal has stopped it and all is saved.
+  void to_the_end();
+
+ private:
+  void step();
+  void evaluate(int64_t step);
+  void write_samples(int64_t step);
+  void tell_warnings();
+  void save();
+  void show_saved();
+  void finish_saving();
+
+  const LogConfig& config_;
+  const std::string& folder_;
+  const int64_t last_;
+  Run& run_;
+  Progress progress_;
+  std::optional<Records> records_;  // rank 0's
+  int64_t saved_;
+};
+
+// Warns of each line of a text, by whom.
+void warn_each_line(const std::string& who, const std::string& text);
+
+}  // namespace hinoki
