@@ -291,6 +291,7 @@ std::vector<std::string> list_plans() {
   Plans& all = plans();
   const std::lock_guard lock(all.mutex);
   std::vector<std::string> lines;
+  if (!all.made.empty()) lines.push_back(say("cuBLASLt ", cublasLtGetVersion()));
   for (const auto& [kind, plan] : all.made) lines.push_back(plan->name());
   return lines;
 }

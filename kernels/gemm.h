@@ -39,8 +39,8 @@ inline Kernel<Gemm> gemm{"gemm"};
 enum class MatmulPrecision : uint8_t { f32, tf32 };
 inline MatmulPrecision matmul_precision = MatmulPrecision::f32;
 
-// For the log: a line for each kind of product so far with the algorithm that was chosen for it, once. A slot of the
-// device; null where there is nothing to choose.
+// For the log: the library's version, and a line for each kind of product so far with the algorithm that was chosen
+// for it, once. A slot of the device; null where there is nothing to choose.
 inline std::vector<std::string> (*gemm_plans)() = nullptr;
 
 }  // namespace hinoki::kernels

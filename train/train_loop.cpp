@@ -86,6 +86,7 @@ void TrainLoop::step() {
   if (records_) {
     progress_.step(report);
     records_->step(report, progress_);
+    plans_.record_first();
     show_saved();
   }
   if (report.warned) tell_warnings();
@@ -106,6 +107,7 @@ void TrainLoop::evaluate(int64_t step) {
   if (!records_) return;
   show(step, e);
   records_->evaluation(step, e);
+  plans_.record();
 }
 
 void TrainLoop::write_samples(int64_t step) {
@@ -117,6 +119,7 @@ void TrainLoop::write_samples(int64_t step) {
   write_file_durably(say(folder_, "/samples/step-", step, ".txt"), all);
   for (const std::string& text : texts) inform("  | ", text);
   records_->samples(step, texts);
+  plans_.record();
 }
 
 void TrainLoop::tell_warnings() {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "train/metrics.h"
+#include "train/product_plans.h"
 #include "train/run.h"
 #include "train/tensorboard.h"
 
@@ -50,6 +51,7 @@ class TrainLoop {
   Run& run_;
   Progress progress_;
   std::optional<Records> records_;  // rank 0's
+  ProductPlans plans_;
   int64_t saved_;
 };
 

@@ -26,6 +26,11 @@ void write_log(const char* level, const std::string& line) {
   if (!quiet || *level) std::fprintf(stderr, "%s%s\n", level, line.c_str());
 }
 
+void record(const std::string& line) {
+  const std::lock_guard lock(mutex);
+  if (copy.is_open()) copy << line << std::endl;
+}
+
 void set_quiet(bool value) {
   const std::lock_guard lock(mutex);
   quiet = value;

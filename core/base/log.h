@@ -14,6 +14,8 @@ bool warnings_wait();
 std::string take_warnings();  // a line each
 // Every line also goes to `path` (appended); an empty path ends that.
 void copy_log_to(const std::string& path);
+// A line for that file alone: what somebody may look up later, and nobody watches.
+void record(const std::string& line);
 
 template <class... Parts>
 void inform(const Parts&... parts) {

@@ -231,6 +231,8 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
   return "unknown";
 }
 
+size_t cublasLtGetVersion() { return 0; }
+
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
   return make(operation, compute, scale);

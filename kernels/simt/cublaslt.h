@@ -82,6 +82,7 @@ struct cublasLtMatmulHeuristicResult_t {
 HINOKI_CUBLASLT_LINKAGE cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle);
 HINOKI_CUBLASLT_LINKAGE cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle);
 HINOKI_CUBLASLT_LINKAGE const char* cublasLtGetStatusString(cublasStatus_t status);
+HINOKI_CUBLASLT_LINKAGE size_t cublasLtGetVersion(void);  // 0: the twin
 
 HINOKI_CUBLASLT_LINKAGE cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation,
                                                                 cublasComputeType_t compute, cudaDataType_t scale);
