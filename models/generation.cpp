@@ -20,26 +20,27 @@ void check_generation(const CausalLm& model, const std::vector<int32_t>& prompt,
 std::vector<int32_t> generate(const CausalLm& model, const std::vector<int32_t>& prompt,
                               const GenerationOptions& options, const std::function<bool(int32_t)>& emit) {
   check_generation(model, prompt, options);
-  const int64_t positions = model.max_positions();
-  const int64_t capacity = std::min(positions, int64_t(prompt.size()) + std::min(positions, options.max_tokens));
+  const int64_t positions = model.max_positions(), length = int64_t(prompt.size());
+  const int64_t capacity = std::max(length, std::min(positions, length + std::min(positions, options.max_tokens)));
   const NoGrad no_grad;
   std::vector<KeyValueCache> caches = model.make_caches(1, capacity);
-  Sampler sample(options.sampling);
-  std::vector<int32_t> all = prompt;
-  std::vector<int32_t> fresh = prompt;
-  while (int64_t(all.size()) < capacity) {
-    const Tensor ids = to_device(from_values<int32_t>({1, int64_t(fresh.size())}, fresh), model.device());
-    const Tensor hidden = model.hidden_cached(ids, caches);
+  const Sampler sample(options.sampling);
+  // Of each new token only its id leaves the device.
+  const Tensor ids = empty({capacity}, DType::i32, model.device());
+  copy_elements(from_values<int32_t>({length}, prompt), ids.narrow(0, 0, length));
+  std::vector<int32_t> made;
+  for (int64_t begin = 0, end = length; end < capacity; begin = end++) {
+    const Tensor hidden = model.hidden_cached(ids.narrow(0, begin, end - begin).view({1, end - begin}), caches);
     const Tensor last = contiguous(hidden.narrow(1, hidden.size(1) - 1, 1));
-    const Tensor logits = to_device(cast(model.logits(last), DType::f32), Device::cpu);
+    const Tensor logits = cast(model.logits(last), DType::f32);
     const int64_t usable = options.usable_vocab ? std::min(options.usable_vocab, logits.numel()) : logits.numel();
-    const int32_t id = sample({logits.as<float>(), size_t(usable)}, all);
-    all.push_back(id);
-    fresh = {id};
+    sample(logits.view({logits.numel()}).narrow(0, 0, usable), ids, end);
+    const auto id = int32_t(ids.narrow(0, end, 1).item());
+    made.push_back(id);
     const bool go_on = !emit || emit(id);
     if (id == options.end || !go_on) break;
   }
-  return {all.begin() + int64_t(prompt.size()), all.end()};
+  return made;
 }
 
 }  // namespace hinoki

@@ -52,6 +52,7 @@ struct LoadedModel {
   std::unique_ptr<Parameters> parameters;
   std::unique_ptr<CausalLm> model;
 };
-LoadedModel load_model(const std::string& folder);
+// On the CPU weights stay as stored; elsewhere all of them become `dtype`, which layers then compute in.
+LoadedModel load_model(const std::string& folder, Device device = Device::cpu, DType dtype = DType::f32);
 
 }  // namespace hinoki

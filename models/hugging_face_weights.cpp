@@ -102,11 +102,14 @@ void WeightSource::check_all_used(const Parameters& parameters) const {
   }
 }
 
-LoadedModel load_model(const std::string& folder) {
+LoadedModel load_model(const std::string& folder, Device device, DType dtype) {
   LoadedModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
   const WeightSource source(folder);
-  loaded.parameters = std::make_unique<Parameters>(
-      [source](const std::string& name, const Shape& shape) { return source.get(name, shape); });
+  loaded.parameters =
+      std::make_unique<Parameters>([source, device, dtype](const std::string& name, const Shape& shape) {
+        const Tensor stored = source.get(name, shape);
+        return device == Device::cpu ? stored : to_device(cast(cast(stored, DType::f32), dtype), device);
+      });
   loaded.model = make_model(loaded.config.model, *loaded.parameters);
   source.check_all_used(*loaded.parameters);
   return loaded;

@@ -15,20 +15,25 @@ void Sampling::check() const {
                        repetition_penalty, " is not a positive number");
 }
 
-int32_t Sampler::operator()(std::span<float> logits, std::span<const int32_t> context) {
-  int32_t token = 0;
-  kernels::token_sampling.run(Device::cpu, {},
-                              {.logits = logits.data(),
-                               .context = context.data(),
-                               .tokens = &token,
-                               .vocabulary = int64_t(logits.size()),
-                               .position = int64_t(context.size()),
+void Sampler::operator()(const Tensor& logits, const Tensor& ids, int64_t position) const {
+  require(logits.rank() == 1 && logits.contiguous() && logits.dtype() == DType::f32, "sampling: logits ",
+          logits.dtype(), logits.shape(), " are not a contiguous f32 vector");
+  require(ids.rank() == 1 && ids.contiguous() && ids.dtype() == DType::i32 && ids.device() == logits.device() &&
+              0 <= position && position < ids.numel(),
+          "sampling: ids ", ids.dtype(), ids.shape(), " on ", ids.device(), ", position ", position, ", logits on ",
+          logits.device());
+  auto* const all = static_cast<int32_t*>(ids.data());
+  kernels::token_sampling.run(logits.device(), logits.stream(),
+                              {.logits = static_cast<float*>(logits.data()),
+                               .context = all,
+                               .tokens = all + position,
+                               .vocabulary = logits.numel(),
+                               .position = position,
                                .temperature = options_.temperature,
                                .top_k = options_.top_k,
                                .top_p = options_.top_p,
                                .repetition_penalty = options_.repetition_penalty,
                                .seed = options_.seed});
-  return token;
 }
 
 }  // namespace hinoki

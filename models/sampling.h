@@ -1,7 +1,6 @@
 // How a token is chosen from logits (kernels/sampling.h), as a user says it.
 #pragma once
-#include <cstdint>
-#include <span>
+#include "core/tensor.h"
 
 namespace hinoki {
 
@@ -18,9 +17,10 @@ struct Sampling {
 class Sampler {
  public:
   explicit Sampler(const Sampling& options) : options_(options) { options.check(); }
-  // `logits` of one position, which must be finite (else Exit::numerical), are changed in place. `context` holds all
-  // tokens before it, prompt included.
-  int32_t operator()(std::span<float> logits, std::span<const int32_t> context);
+  // Puts the token that `logits` (f32, of one position) choose at ids[position], where both are: nothing leaves their
+  // device. `ids` (i32) holds all tokens before it, prompt included. The logits are changed in place; they must be
+  // finite, else Exit::numerical, which a GPU reports when the program next waits for it.
+  void operator()(const Tensor& logits, const Tensor& ids, int64_t position) const;
 
  private:
   Sampling options_;

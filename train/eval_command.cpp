@@ -16,6 +16,7 @@ struct Options {
   std::string model, corpus, split = "validation";
   int64_t sequence = 256, sequences = 0, batch = 8;
   bool ngrams = true;
+  Placement where;
 };
 
 void print(const char* name, const Evaluation& e, double unigram) {
@@ -26,7 +27,7 @@ void print(const char* name, const Evaluation& e, double unigram) {
 }
 
 void run(const Options& o) {
-  const LoadedModel loaded = open_model(o.model);
+  const LoadedModel loaded = open_model(o.model, o.where);
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   const TokenCorpus held_out(o.corpus, o.split, tokenizer.hash());
   const int64_t sequence = std::min(o.sequence, loaded.model->max_positions());
@@ -56,11 +57,14 @@ void add_eval_command(CLI::App& app) {
   command->add_option("model", o->model, "Snapshot or Hugging Face folder with a tokenizer")->required();
   command->add_option("--corpus", o->corpus, "Folder that `hinoki data text` made with the same tokenizer")->required();
   command->add_option("--split", o->split, "validation or train")->capture_default_str();
-  command->add_option("--sequence", o->sequence, "Tokens a sequence")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--sequence", o->sequence, "Tokens a sequence")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--sequences", o->sequences, "Of the split; 0: all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command->add_option("--batch", o->batch, "Sequences at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  add_placement_options(*command, o->where);
   command->add_flag("!--no-ngrams", o->ngrams, "Leave out the unigram and bigram models counted on the training split");
   command->callback([o] { run(*o); });
 }

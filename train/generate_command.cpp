@@ -20,6 +20,7 @@ struct Options {
   std::optional<std::string> ids;
   std::vector<std::string> stop;
   GenerationOptions generation;
+  Placement where;
   bool output_ids = false;
 };
 
@@ -67,7 +68,7 @@ class Printer {
 void run(const Options& o) {
   require_utf8("--prompt", o.prompt);
   for (const std::string& stop : o.stop) require_utf8("--stop", stop);
-  const LoadedModel loaded = open_model(o.model);
+  const LoadedModel loaded = open_model(o.model, o.where);
   GenerationOptions options = o.generation;
   options.end = int32_t(loaded.config.ids.eos);
   if (o.ids && o.output_ids) return print_ids(generate(*loaded.model, parse_token_ids(*o.ids), options));
@@ -107,6 +108,7 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--repetition-penalty", s.repetition_penalty, "Above 1 avoids tokens that were there")
       ->capture_default_str();
   command->add_option("--seed", s.seed, "The same seed draws the same tokens")->capture_default_str();
+  add_placement_options(*command, o->where);
   command->add_option("--stop", o->stop, "Stop before this text; may be given several times");
   command->add_flag("--output-ids", o->output_ids, "Print the new token ids instead of text");
   command->callback([o] { run(*o); });

@@ -68,14 +68,15 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
   writer.finish();
 }
 
-LoadedModel open_model(const std::string& folder) {
+LoadedModel open_model(const std::string& folder, const Placement& where) {
+  prepare(where);
   require<Exit::usage>(is_directory(folder), folder,
                        ": there is no such folder; give a snapshot (RUN/snapshots/step-N) or a Hugging Face folder");
   const auto snapshots = list_snapshots(folder + "/snapshots");
   require<Exit::usage>(snapshots.empty() || is_file(folder + "/config.json"), folder,
                        ": is a run folder; give one of its snapshots, of which the newest is ",
                        snapshots.empty() ? "" : snapshots.back().path);
-  return load_model(folder);
+  return load_model(folder, where.device, where.precision == Precision::bf16 ? DType::bf16 : DType::f32);
 }
 
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "models/hugging_face.h"
+#include "train/placement.h"
 
 namespace hinoki {
 
@@ -21,7 +22,7 @@ void write_model_texts(const std::string& folder, const ModelFolder& model);
 void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype);
 
 // A snapshot or a Hugging Face folder, for inference; an Error says what else the folder is.
-LoadedModel open_model(const std::string& folder);
+LoadedModel open_model(const std::string& folder, const Placement& where = {});
 // The tokenizer beside a model, and that it fits.
 class Tokenizer;
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model);

@@ -30,14 +30,19 @@ Tensor read_ids(const std::string& path, int64_t vocabulary) {
   return from_values<int32_t>({int64_t(rows.size()), int64_t(rows[0].size())}, ids);
 }
 
-void run(const std::string& folder, const std::string& input, const std::string& output) {
-  const std::filesystem::path path(output);
-  require<Exit::usage>(path.extension() == ".safetensors", "--output ", output, " does not end in .safetensors");
-  const LoadedModel loaded = open_model(folder);
-  const Tensor ids = read_ids(input, loaded.config.model.vocab_size());
+struct Options {
+  std::string model, input, output;
+  Placement where;
+};
+
+void run(const Options& o) {
+  const std::filesystem::path path(o.output);
+  require<Exit::usage>(path.extension() == ".safetensors", "--output ", o.output, " does not end in .safetensors");
+  const LoadedModel loaded = open_model(o.model, o.where);
+  const Tensor ids = read_ids(o.input, loaded.config.model.vocab_size());
   const NoGrad no_grad;
   std::vector<Tensor> states;
-  const Tensor hidden = loaded.model->hidden(ids, {}, {}, &states);
+  const Tensor hidden = loaded.model->hidden(to_device(ids, o.where.device), {}, {}, &states);
   std::vector<std::pair<std::string, Tensor>> all{{"logits", loaded.model->logits(hidden)}};
   for (size_t i = 0; i < states.size(); ++i) all.emplace_back(say("hidden_states.", i), states[i]);
   if (ids.size(1) > 1) {  // each token predicts the next one
@@ -46,9 +51,10 @@ void run(const std::string& folder, const std::string& input, const std::string&
     for (int64_t i = 0; i < ids.numel(); ++i)
       labels.as<int32_t>()[i] = i % time + 1 < time ? ids.as<int32_t>()[i + 1] : -100;
     const Tensor rows = linear_cross_entropy_rows(hidden.view({ids.numel(), hidden.size(-1)}), loaded.model->head(),
-                                                  labels.view({ids.numel()}));
+                                                  to_device(labels.view({ids.numel()}), o.where.device));
     all.emplace_back("losses", rows.view(ids.shape()));
   }
+  for (auto& [name, t] : all) t = to_device(t.detach(), Device::cpu);
   std::vector<TensorSpec> specs;
   for (const auto& [name, t] : all) specs.push_back({name, t.dtype(), t.shape()});
   const SafetensorsOptions options{.stem = path.stem().string(), .shard_bytes = int64_t{1} << 60};
@@ -63,9 +69,6 @@ void run(const std::string& folder, const std::string& input, const std::string&
 
 void add_probe_command(CLI::App& app) {
   auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids");
-  struct Options {
-    std::string model, input, output;
-  };
   auto o = std::make_shared<Options>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
   command->add_option("--input", o->input, "JSON file {\"ids\": [[...], ...]}")->required();
@@ -74,7 +77,8 @@ void add_probe_command(CLI::App& app) {
                    "FILE.safetensors with logits [batch, time, vocab], hidden_states.N [batch, time, width] (0: the "
                    "embedding, last: after the final norm) and losses [batch, time] (of the next token)")
       ->required();
-  command->callback([o] { run(o->model, o->input, o->output); });
+  add_placement_options(*command, o->where);
+  command->callback([o] { run(*o); });
 }
 
 }  // namespace hinoki

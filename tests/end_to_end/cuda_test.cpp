@@ -1,9 +1,12 @@
 // The program with --device cuda, on a GPU or its emulator.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
 #include <map>
 
 #include "core/base/device.h"
+#include "core/safetensors.h"
 #include "tests/end_to_end/tiny_program.h"
 
 namespace hinoki {
@@ -16,6 +19,27 @@ std::vector<std::string> lines_of(const std::string& path) {
   std::istringstream text(bytes_of_file(path));
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   return lines;
+}
+
+// The figure of `hinoki eval`.
+double nats_of(const std::string& printed) {
+  const std::string row = "this model ";
+  const size_t at = printed.find(row);
+  EXPECT_NE(at, std::string::npos) << printed;
+  return at == std::string::npos ? 0 : std::stod(printed.substr(at + row.size()));
+}
+
+std::vector<double> numbers(const StoredTensor& t) {
+  std::vector<double> all(size_t(t.shape.numel()));
+  for (size_t i = 0; i < all.size(); ++i)
+    if (t.dtype == DType::f64) {
+      std::memcpy(&all[i], t.bytes.data() + i * 8, 8);
+    } else {
+      float x = 0;
+      std::memcpy(&x, t.bytes.data() + i * 4, 4);
+      all[i] = x;
+    }
+  return all;
 }
 
 // Of each kind of product one line, in the log alone.
@@ -43,6 +67,52 @@ TEST(CudaProgram, LogNamesTheAlgorithmOfEachProduct) {
        {"gemm 32 x 96 x 32, bf16 to bf16, A B^T + bias: ", "gemm 96 x 32 x 32, bf16 to f32, A^T B"}) {
     const auto has = [&](const auto& entry) { return entry.first.find(product) != std::string::npos; };
     EXPECT_TRUE(std::any_of(products.begin(), products.end(), has)) << product;
+  }
+}
+
+// A finished model in f32 says there what it says on the CPU, up to the rounding of its sums.
+TEST(CudaProgram, UsesFinishedModels) {
+  test::TinyProgram p;
+  const std::string model = p.newest_snapshot(p.trained()), corpus = p.path("tokens");
+  expect_outcome(2, {"--precision bf16 needs --device cuda"}, {"generate", model, "--precision", "bf16"});
+  if (!has_device(Device::cuda)) {
+    for (const char* command : {"generate", "eval"}) {
+      std::vector<std::string> words{command, model, "--device", "cuda"};
+      if (command == std::string("eval")) words.insert(words.end(), {"--corpus", corpus});
+      EXPECT_EQ(expect_outcome(2, {"CUDA: "}, words).out, "");
+    }
+    return;
+  }
+  const auto say = [&](std::vector<std::string> words, const std::vector<std::string>& where) {
+    words.insert(words.end(), where.begin(), where.end());
+    return expect_outcome(0, {}, words).out;
+  };
+  const std::vector<std::string> cuda{"--device", "cuda"}, bf16{"--device", "cuda", "--precision", "bf16"};
+  for (const char* temperature : {"0", "1"}) {
+    const std::vector<std::string> generate{"generate", model,    "--prompt", "猫は",          "--max-tokens",
+                                            "20",       "--seed", "3",        "--temperature", temperature};
+    EXPECT_EQ(say(generate, cuda), say(generate, {})) << temperature;
+    EXPECT_EQ(say(generate, bf16), say(generate, bf16));
+  }
+  const std::vector<std::string> eval{"eval", model,         "--corpus", corpus,       "--sequence",
+                                      "16",   "--sequences", "8",        "--no-ngrams"};
+  const double on_cpu = nats_of(say(eval, {}));
+  EXPECT_NEAR(nats_of(say(eval, cuda)), on_cpu, 1.1e-4) << "by one unit of the last digit printed";
+  EXPECT_NEAR(nats_of(say(eval, bf16)), on_cpu, 4 * 0x1p-8 * on_cpu);  // as in training: CudaRun.LearnsInBf16
+
+  const std::string ids = p.tiny.folder.write("ids.json", "{\"ids\": [[5, 6, 7, 8], [9, 3, 2, 1]]}").string();
+  say({"probe", model, "--input", ids, "--output", p.path("cpu.safetensors")}, {});
+  say({"probe", model, "--input", ids, "--output", p.path("cuda.safetensors")}, cuda);
+  const SafetensorsFile host = SafetensorsFile::open(p.path("cpu.safetensors"));
+  const SafetensorsFile device = SafetensorsFile::open(p.path("cuda.safetensors"));
+  for (const SafetensorsEntry& e : host.entries()) {
+    const auto expected = numbers(host.at(e.name)), got = numbers(device.at(e.name));
+    ASSERT_EQ(got.size(), expected.size()) << e.name;
+    double largest = 0;
+    for (const double x : expected) largest = std::max(largest, std::abs(x));
+    // Two layers of sums of at most 64 terms (the MLP's), as op_check bounds them.
+    const double bound = 2 * 0x1p-23 * (16 + 4 * std::sqrt(64.0)) * largest;
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], bound) << e.name << " " << i;
   }
 }
 

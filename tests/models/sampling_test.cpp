@@ -10,16 +10,27 @@
 namespace hinoki {
 namespace {
 
+// A token after `context`, from logits that stay as the sampler leaves them.
+int32_t draw(const Sampler& sample, std::vector<float>& logits, std::vector<int32_t> context) {
+  const auto position = int64_t(context.size());
+  context.push_back(-1);
+  const Tensor l = from_values<float>({int64_t(logits.size())}, logits);
+  const Tensor ids = from_values<int32_t>({position + 1}, context);
+  sample(l, ids, position);
+  std::copy_n(l.as<float>(), logits.size(), logits.begin());
+  return ids.as<int32_t>()[position];
+}
+
 // How often each token is drawn at 20,000 positions.
 std::map<int, double> shares(const Sampling& options, const std::vector<float>& logits) {
   constexpr int kDraws = 20'000;
   std::map<int, double> counts;
-  Sampler sample(options);
+  const Sampler sample(options);
   std::vector<int32_t> context;
   for (int i = 0; i < kDraws; ++i) {
     std::vector<float> copy = logits;
     context.push_back(100);  // an id that no penalty touches
-    counts[sample(copy, context)] += 1.0 / kDraws;
+    counts[draw(sample, copy, context)] += 1.0 / kDraws;
   }
   return counts;
 }
@@ -56,23 +67,25 @@ TEST(Sampling, TopPKeepsTheSmallestSetThatHoldsTheShare) {
 
 TEST(Sampling, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogits) {
   std::vector<float> logits{2, -2, 1};
-  Sampler sample({.temperature = 0, .repetition_penalty = 4});
-  EXPECT_EQ(sample(logits, std::vector<int32_t>{0, 1, 0}), 2);
+  EXPECT_EQ(draw(Sampler({.temperature = 0, .repetition_penalty = 4}), logits, {0, 1, 0}), 2);
   EXPECT_EQ(logits, (std::vector<float>{0.5, -8, 1}));
 }
 
 TEST(Sampling, IsAFunctionOfSeedAndPosition) {
   const std::vector<float> flat(1000, 0.0f);
-  const auto draw = [&](uint64_t seed, size_t position) {
+  const auto token = [&](uint64_t seed, size_t position) {
     auto copy = flat;
-    return Sampler({.seed = seed})(copy, std::vector<int32_t>(position, 0));
+    return draw(Sampler({.seed = seed}), copy, std::vector<int32_t>(position, 0));
   };
-  EXPECT_EQ(draw(1, 5), draw(1, 5));
-  EXPECT_NE(draw(1, 5), draw(1, 6));
-  EXPECT_NE(draw(1, 5), draw(2, 5));
+  EXPECT_EQ(token(1, 5), token(1, 5));
+  EXPECT_NE(token(1, 5), token(1, 6));
+  EXPECT_NE(token(1, 5), token(2, 5));
 }
 
 TEST(Sampling, RefusesNonsense) {
+  const Tensor logits = zeros({5}, DType::f32), ids = zeros({3}, DType::i32);
+  EXPECT_ERROR(Sampler({})(zeros({5}, DType::f64), ids, 1), Exit::failure, "logits f64");
+  EXPECT_ERROR(Sampler({})(logits, ids, 3), Exit::failure, "position 3");
   EXPECT_ERROR(Sampler({.temperature = -1}), Exit::usage, "temperature");
   EXPECT_ERROR(Sampler({.top_p = 0}), Exit::usage, "top-p");
   EXPECT_ERROR(Sampler({.repetition_penalty = 0}), Exit::usage, "penalty");
