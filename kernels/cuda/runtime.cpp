@@ -130,7 +130,8 @@ const DeviceTable* start(int index) {
            .copy_out = copy_out,
            .copy = copy,
            .fill = fill,
-           .synchronize = synchronize};
+           .synchronize = synchronize,
+           .forget = nullptr};
   return &table;
 }
 

@@ -53,6 +53,7 @@ constexpr DeviceTable kTable{
     .copy = copy,
     .fill = fill,
     .synchronize = kernels::check_faults,
+    .forget = forget_device,
 };
 
 const bool ready = (cuda_device = &kTable, true);

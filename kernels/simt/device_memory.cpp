@@ -175,6 +175,13 @@ void device_writes(void* p, size_t bytes, const char* who) {
   }
 }
 
+void forget_device(void* p) {
+  const DeviceAccess access;
+  Block& block = holder(p, 0, "forget");
+  block.filled = false;
+  block.birth = next_interval();  // after whatever was written
+}
+
 size_t device_used() { return memory().used; }
 size_t device_limit() { return memory().limit; }
 void set_device_limit(size_t bytes) { memory().limit = std::max(bytes, memory().used); }

@@ -26,6 +26,9 @@ void device_holds(const void* p, size_t bytes, const char* who);
 void device_reads(const void* p, size_t bytes, const char* who);
 void device_writes(void* p, size_t bytes, const char* who);
 
+// The block's contents stay, but count as never written, so that reading them is an error.
+void forget_device(void* block);
+
 size_t device_used();
 size_t device_limit();
 void set_device_limit(size_t bytes);  // for tests of what happens when memory is short

@@ -46,7 +46,7 @@ struct Gradients {
 template <class T, class Sum = T>
 Gradients backward(const Case& c, bool accumulate = false) {
   Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols);
-  Operand<Sum> dbias(c.cols, Sum(3));
+  Operand<Sum> dbias(c.cols, Sum(3), reads_if(accumulate));
   bias_gelu_grad.run(here(), {},
                      {.dy = dy.data(),
                       .x = x.data(),

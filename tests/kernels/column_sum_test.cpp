@@ -13,7 +13,7 @@ using namespace hinoki::test;
 template <class T, class Sum = T>
 Values sum(const Values& x, int64_t rows, int64_t cols, int64_t stride, bool accumulate) {
   Operand<T> in(x);
-  Operand<Sum> out(cols, Sum(2));
+  Operand<Sum> out(cols, Sum(2), reads_if(accumulate));
   column_sum.run(here(), {},
                  {.x = in.data(),
                   .sum = out.data(),

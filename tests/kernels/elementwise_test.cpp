@@ -21,7 +21,7 @@ Values binary(const Kernel<Binary>& op, const Values& a, const Values& b) {
 
 template <class T>
 Values scaled(const Kernel<Scaled>& op, const Values& x, const Values& start, double factor) {
-  Operand<T> in(x), y(start);
+  Operand<T> in(x), y(start, reads_if(&op == &axpy));
   op.run(here(), {}, {.x = in.data(), .y = y.data(), .factor = factor, .count = y.size(), .dtype = dtype_of<T>()});
   return y.values();
 }

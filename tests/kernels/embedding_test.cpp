@@ -60,7 +60,7 @@ Values backward(const Case& c, bool of_positions, bool accumulate) {
   using Sum = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
   Operand<int32_t> ids(c.ids);
   Operand<T> dy(c.dy);
-  Operand<Sum> dtable(count * c.cols, Sum(0.5));
+  Operand<Sum> dtable(count * c.cols, Sum(0.5), reads_if(accumulate));
   embedding_grad.run(here(), {},
                      {.dy = dy.data(),
                       .ids = of_positions ? nullptr : ids.data(),

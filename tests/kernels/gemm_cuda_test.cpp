@@ -53,10 +53,11 @@ Inputs inputs(const Case& x, bool rounded) {
 template <class In, class Out>
 Values run(const Case& x, const Inputs& in) {
   Operand<In> a(in.a), b(in.b);
-  Operand<Out> c(in.c), bias(in.bias);
+  Operand<Out> c(in.c, test::reads_if(x.start == Case::c)), bias(in.bias);
   using Sums = std::conditional_t<std::is_same_v<In, bf16>, float, In>;
-  Operand<Sums> a_sums(Values(in.sums.begin(), in.sums.begin() + x.m)),
-      b_sums(Values(in.sums.begin(), in.sums.begin() + x.n));
+  const test::Reads sums_are_read = test::reads_if(x.accumulate_sums);
+  Operand<Sums> a_sums(Values(in.sums.begin(), in.sums.begin() + x.m), sums_are_read),
+      b_sums(Values(in.sums.begin(), in.sums.begin() + x.n), sums_are_read);
   kernels::gemm.run(here(), {},
                     {.a = a.data() + x.shift,
                      .b = b.data(),

@@ -130,7 +130,7 @@ Gradients backward(const Case& c, const Values& dy, const Values* dsum, double s
   const auto mean_at = stats.begin() + c.rows * c.cols;
   Operand<T> cotangent(dy), sum(s), weight(c.weight), other(dsum ? *dsum : Values{}), dx(c.rows * c.cols);
   Operand<Wide<T>> mean(Values(mean_at, mean_at + c.rows)), rstd(Values(mean_at + c.rows, mean_at + 2 * c.rows)),
-      dweight(c.cols, Wide<T>(start)), dbias(c.cols, Wide<T>(start));
+      dweight(c.cols, Wide<T>(start), reads_if(accumulate)), dbias(c.cols, Wide<T>(start), reads_if(accumulate));
   layer_norm_grad.run(here(), {},
                       {.dy = cotangent.data(),
                        .s = sum.data(),

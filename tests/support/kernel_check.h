@@ -27,13 +27,21 @@ Values rounded_to_bf16(Values v);
 // The device that the kernel under test runs on: the CPU, but for what `expect_on_cuda` runs.
 Device here();
 
+// Does the kernel read an array before it has written it? If not, an emulator faults where it does all the same.
+enum class Reads { no, yes };
+inline Reads reads_if(bool accumulates) { return accumulates ? Reads::yes : Reads::no; }
+
 // An array of a kernel, on the device of here(), between guard bands. Reading it back expects the bands to be intact.
 template <class T>
 class Operand {
  public:
-  explicit Operand(int64_t count, T start = T(77)) : count_(count), all_(count, start) {}
+  // An output, which holds `start` where the kernel leaves it alone.
+  explicit Operand(int64_t count, T start = T(77), Reads reads = Reads::no)
+      : count_(count), all_(count, start), reads_(reads) {}
+  // An input, perhaps an output as well.
   template <class U>
-  explicit Operand(const std::vector<U>& values) : Operand(int64_t(values.size())) {
+  explicit Operand(const std::vector<U>& values, Reads reads = Reads::yes)
+      : Operand(int64_t(values.size()), T(77), reads) {
     std::transform(values.begin(), values.end(), all_.begin(), [](const U& v) { return from<U>(v); });
   }
 
@@ -75,10 +83,12 @@ class Operand {
       copy_bytes(on_device_->data(), Device::cuda, host, Device::cpu, bytes);
     else
       copy_bytes(host, Device::cpu, on_device_->data(), Device::cuda, bytes);
+    if (there && reads_ == Reads::no && cuda_device->forget != nullptr) cuda_device->forget(on_device_->data());
   }
 
   int64_t count_;
   Guarded<T> all_;
+  Reads reads_;
   std::shared_ptr<Storage> on_device_;
 };
 
