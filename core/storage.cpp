@@ -88,9 +88,7 @@ class Cache {
       drop();
       data = obtain(bytes, element);
     }
-    require(data != nullptr, "out of memory on the ", device_, ": ", bytes >> 20, " MiB wanted, ", use_.live >> 20,
-            " MiB in use; a smaller micro-batch (more train.micro_batches) or train.recompute needs less, and "
-            "`hinoki plan` tells how much");
+    if (!data) fail_out_of_memory(device_, bytes, say("a tensor beside ", use_.live >> 20, " MiB of others"));
     return data;
   }
   void* obtain(size_t bytes, size_t element) {
@@ -118,6 +116,8 @@ Cache& cache(Device device) {
   static Cache* const caches[] = {new Cache(Device::cpu), new Cache(Device::cuda)};  // outlive every static tensor
   return *caches[int(device)];
 }
+
+const bool releases = (release_idle_memory = release_cached_memory, true);
 
 bool guard_bands = false;
 std::atomic<int64_t> broken_guards{0};

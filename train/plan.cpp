@@ -101,4 +101,26 @@ std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
   return out.str();
 }
 
+std::string print_shortage(const GptConfig& c) {
+  std::ostringstream out;
+  out << print_plan(c, 0) << "less need, about\n";
+  const auto row = [&](const GptConfig& less, const std::string& setting) {
+    out << "  " << setting << ": " << mebibytes(double(make_plan(less).total(c.device))) << '\n';
+  };
+  for (const Recompute more : {Recompute::inputs, Recompute::full}) {
+    if (more <= c.train.recompute) continue;
+    GptConfig less = c;
+    less.train.recompute = more;
+    row(less, say("train.recompute=", enum_names(more)[size_t(more)]));
+  }
+  if (c.train.batch > 1) {
+    GptConfig less = c;
+    less.train.batch = c.train.batch % 2 == 0 ? c.train.batch / 2 : 1;
+    less.train.micro_batches = c.train.micro_batches * c.train.batch / less.train.batch;
+    row(less, say("train.batch=", less.train.batch, " train.micro_batches=", less.train.micro_batches));
+  }
+  out << "  a smaller model, or a smaller data.sequence";
+  return out.str();
+}
+
 }  // namespace hinoki

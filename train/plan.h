@@ -26,5 +26,7 @@ Plan make_plan(const PlanFor& what);
 Plan make_plan(const GptConfig& config);
 // The lines of `hinoki plan`. `corpus_tokens`: of the training split, 0 if unknown.
 std::string print_plan(const GptConfig& config, int64_t corpus_tokens);
+// For a run that memory is too short for: its plan, and what would need how much less.
+std::string print_shortage(const GptConfig& config);
 
 }  // namespace hinoki

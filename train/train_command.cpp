@@ -50,10 +50,10 @@ void require_memory(const GptConfig& config) {
   const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
                                                   : double(device_table(config.device).total_memory());
   const auto needs = double(plan.total(config.device));
-  require<Exit::usage>(needs <= has, "this run needs about ", mebibytes(needs), " of memory, the ",
-                       config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has),
-                       "; a smaller model, train.batch or data.sequence, or train.recompute = \"full\" needs less "
-                       "(`hinoki plan` tells what takes how much)");
+  if (needs > has)
+    fail<Exit::usage>("this run needs about ", mebibytes(needs), " of memory, the ",
+                      config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has), "\n",
+                      print_shortage(config));
 }
 
 // What rank 0 does before anybody trains: the folder, its lock, and what a dead run has left in it.
@@ -135,7 +135,11 @@ void train(const Options& o) {
     ranks->set_deadline(config.train.deadline);
     if (launched()) status.emplace(config.run, ranks->rank());
     listen_for_stop();
-    train_with(config, o, *ranks, steps_done);
+    try {
+      train_with(config, o, *ranks, steps_done);
+    } catch (const OutOfMemory& e) {
+      throw OutOfMemory(e.code, say(e.what(), "\n", print_shortage(config)));
+    }
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
   } catch (const Error& e) {
     if (e.code != Exit::stopped) ranks->leave(e);

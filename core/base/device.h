@@ -2,6 +2,7 @@
 // is loaded and finds a GPU; in an emulated build the emulator does. Without a table there is no such device.
 #pragma once
 #include <cstddef>
+#include <string>
 
 #include "core/base/dtype.h"
 #include "core/base/stream.h"
@@ -41,6 +42,18 @@ inline const DeviceTable& device_table(Device d) {
       "device = \"cpu\"");
   return *cuda_device;
 }
+// Thrown where memory runs out; what a run needs less of is for those to add who know the run.
+struct OutOfMemory : Error {
+  using Error::Error;
+};
+[[noreturn]] void fail_out_of_memory(Device device, size_t wanted, const std::string& what);
+
+// Returns to the device what somebody keeps there only to use it again (core/storage.h).
+inline void (*release_idle_memory)(Device) = nullptr;
+
+// A block of the device beside those of tensors. Before it fails, what is idle goes.
+void* allocate_beside(const DeviceTable& device, size_t bytes, size_t element, const char* what);
+
 inline bool has_device(Device d) { return d == Device::cpu || cuda_device != nullptr; }
 
 }  // namespace hinoki

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "core/base/check.h"
+#include "core/base/device.h"
 
 namespace hinoki {
 namespace {
@@ -37,7 +37,7 @@ void* scratch_bytes(int slot, size_t bytes) {
     total -= b.bytes;
     b.bytes = 0;
     b.data = std::aligned_alloc(unit, rounded);
-    require(b.data != nullptr, "out of memory: ", rounded, " bytes of scratch");
+    if (b.data == nullptr) fail_out_of_memory(Device::cpu, rounded, "the inside of a kernel");
     if (unit == kHuge) madvise(b.data, rounded, MADV_HUGEPAGE);
     b.bytes = rounded;
     total += rounded;

@@ -30,8 +30,8 @@ class Faults {
     }
     if (words_ == nullptr) {
       device_ = &device_table(Device::cuda);
-      words_ = static_cast<FaultWord>(device_->allocate(kWords * sizeof kNone, sizeof kNone));
-      require(words_ != nullptr, "out of device memory: ", kWords * sizeof kNone, " bytes for what kernels report");
+      words_ =
+          static_cast<FaultWord>(allocate_beside(*device_, kWords * sizeof kNone, sizeof kNone, "what kernels report"));
       device_->fill(words_, 0xff, kWords * sizeof kNone, stream);
       device_->synchronize(stream);  // other streams will write here, too
     }

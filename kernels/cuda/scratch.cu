@@ -22,10 +22,7 @@ class Block {
     release();
     device_ = &device;
     const size_t rounded = device.every_block_its_own ? bytes : (bytes + bytes / 4 + 65535) / 65536 * 65536;
-    data_ = device.allocate(rounded, element);
-    require(data_ != nullptr, "out of device memory: ", rounded, " bytes of scratch for a kernel; ",
-            device.free_memory(), " of ", device.total_memory(),
-            " are free; a smaller micro_batch or recompute needs less");
+    data_ = allocate_beside(device, rounded, element, "the inside of a kernel");
     bytes_ = rounded;
     return data_;
   }

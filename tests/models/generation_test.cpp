@@ -5,9 +5,9 @@
 
 #include <cmath>
 
-#include "core/base/device.h"
 #include "models/model.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/watched_device.h"
 
 namespace hinoki {
 namespace {
@@ -61,34 +61,14 @@ INSTANTIATE_TEST_SUITE_P(Choices, CudaTokens,
                                          Sampling{.top_k = 40, .repetition_penalty = 1.2, .seed = 1}),
                          [](const auto& info) { return std::to_string(info.index); });
 
-// The device's own table, but for counting what leaves it.
-size_t bytes_out = 0;
-const DeviceTable* watched = nullptr;
-
-class Watch {
- public:
-  Watch() {
-    static DeviceTable table;
-    watched = cuda_device;
-    table = *watched;
-    table.copy_out = [](void* host, const void* from, size_t bytes, Stream stream) {
-      bytes_out += bytes;
-      watched->copy_out(host, from, bytes, stream);
-    };
-    bytes_out = 0;
-    cuda_device = &table;
-  }
-  ~Watch() { cuda_device = watched; }
-};
-
 TEST(CudaGeneration, LeavesTheLogitsOnTheDevice) {
   if (!has_device(Device::cuda)) return;
   const Model model(Device::cuda);
   const Sampling sampling{.temperature = 0.8, .top_k = 40, .seed = 1};
   const auto before = model(sampling);  // what kernels report is set up by now
-  const Watch watch;
+  const test::WatchedDevice watch;
   EXPECT_EQ(model(sampling), before);
-  EXPECT_EQ(bytes_out, kTokens * sizeof(int32_t));
+  EXPECT_EQ(watch.bytes_out(), kTokens * sizeof(int32_t));
 }
 
 TEST(CudaGeneration, RefusesLogitsThatAreNotFinite) {

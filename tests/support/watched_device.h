@@ -1,0 +1,73 @@
+// The CUDA device of this build (a GPU or the emulator) under watch: what leaves it is counted, and it may be short of
+// memory.
+#pragma once
+#include <map>
+#include <mutex>
+
+#include "core/base/device.h"
+
+namespace hinoki::test {
+
+class WatchedDevice {
+ public:
+  WatchedDevice() {
+    real() = cuda_device;
+    table() = *cuda_device;
+    table().copy_out = [](void* host, const void* from, size_t bytes, Stream stream) {
+      state().bytes_out += bytes;
+      real()->copy_out(host, from, bytes, stream);
+    };
+    table().allocate = [](size_t bytes, size_t element) -> void* {
+      State& s = state();
+      const std::lock_guard lock(s.mutex);
+      if (bytes > s.limit - std::min(s.limit, s.used)) return nullptr;
+      void* data = real()->allocate(bytes, element);
+      if (data != nullptr) s.blocks[data] = bytes, s.used += bytes, s.peak = std::max(s.peak, s.used);
+      return data;
+    };
+    table().release = [](void* data) {
+      State& s = state();
+      const std::lock_guard lock(s.mutex);
+      if (const auto found = s.blocks.find(data); found != s.blocks.end()) {
+        s.used -= found->second;
+        s.blocks.erase(found);
+      }
+      real()->release(data);
+    };
+    table().free_memory = [] { return state().limit - std::min(state().limit, state().used); };
+    state().limit = SIZE_MAX;
+    state().bytes_out = 0;
+    reset_peak();
+    cuda_device = &table();
+  }
+  ~WatchedDevice() { cuda_device = real(); }
+  WatchedDevice(const WatchedDevice&) = delete;
+
+  size_t bytes_out() const { return state().bytes_out; }  // since it is watched
+  size_t used() const { return state().used; }            // by blocks allocated under a watch
+  size_t peak() const { return state().peak; }
+  void reset_peak() { state().peak = state().used; }
+  void limit(size_t bytes) { state().limit = bytes; }
+
+ private:
+  // Whoever keeps a pointer to the table may use it after the watch.
+  struct State {
+    std::mutex mutex;
+    std::map<void*, size_t> blocks;
+    size_t used = 0, peak = 0, limit = SIZE_MAX, bytes_out = 0;
+  };
+  static State& state() {
+    static State* const s = new State;
+    return *s;
+  }
+  static DeviceTable& table() {
+    static DeviceTable t;
+    return t;
+  }
+  static const DeviceTable*& real() {
+    static const DeviceTable* t = nullptr;
+    return t;
+  }
+};
+
+}  // namespace hinoki::test
