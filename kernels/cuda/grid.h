@@ -3,6 +3,7 @@
 // bus.
 #pragma once
 #include "kernels/cuda/numbers.h"
+#include "kernels/cuda/visit.h"
 
 namespace hinoki::kernels {
 
@@ -13,13 +14,6 @@ inline unsigned blocks_for(int64_t work, int64_t per_block) {
   const int64_t blocks = work / per_block + (work % per_block != 0);
   require(0 <= work && blocks <= 0x7fffffff, "CUDA: a grid of ", blocks, " blocks");
   return unsigned(blocks);
-}
-
-// Calls f.template operator()<T>() with T = float or bf16, the types of arrays on CUDA.
-template <class F>
-void visit_cuda_float(const char* kernel, DType t, F&& f) {
-  require(t == DType::f32 || t == DType::bf16, kernel, ": arrays on CUDA are f32 or bf16, not ", t);
-  t == DType::f32 ? f.template operator()<float>() : f.template operator()<bf16>();
 }
 
 // W neighbouring elements as they lie in memory: whole vectors of 16 bytes, or a single element.

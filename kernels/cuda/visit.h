@@ -5,12 +5,11 @@
 
 namespace hinoki::kernels {
 
-// Calls f.template operator()<T>() with T = float or bf16.
+// Calls f.template operator()<T>() with T = float or bf16, the types of arrays on CUDA.
 template <class F>
 void visit_cuda_float(const char* kernel, DType t, F&& f) {
-  if (t == DType::bf16) return f.template operator()<bf16>();
-  require(t == DType::f32, kernel, ": CUDA kernels compute in f32 or bf16, not ", t);
-  f.template operator()<float>();
+  require(t == DType::f32 || t == DType::bf16, kernel, ": arrays on CUDA are f32 or bf16, not ", t);
+  t == DType::f32 ? f.template operator()<float>() : f.template operator()<bf16>();
 }
 
 }  // namespace hinoki::kernels
