@@ -20,6 +20,9 @@ struct KernelRecord {
 };
 inline KernelRecord* all_kernels = nullptr;
 
+// Which of them this thread has begun last on CUDA: who shares code with others is refused by its own name.
+inline thread_local const char* running_kernel = "no kernel";
+
 template <class Args>
 class Kernel : KernelRecord {
  public:
@@ -34,7 +37,10 @@ class Kernel : KernelRecord {
     const Function f = d == Device::cpu ? slots_[static_cast<int>(active_target())] : slots_[kTargets];
     require(f != nullptr, KernelRecord::name, ": this build has no kernel for ",
             d == Device::cpu ? name_of(active_target()) : name_of(d));
-    if (d == Device::cuda) has_run_on_cuda.store(true, std::memory_order_relaxed);
+    if (d == Device::cuda) {
+      has_run_on_cuda.store(true, std::memory_order_relaxed);
+      running_kernel = KernelRecord::name;
+    }
     f(args, s);
   }
 

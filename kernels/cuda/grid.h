@@ -4,6 +4,7 @@
 #pragma once
 #include "kernels/cuda/numbers.h"
 #include "kernels/cuda/visit.h"
+#include "kernels/kernel.h"
 
 namespace hinoki::kernels {
 
@@ -12,7 +13,7 @@ constexpr int kMapThreads = 256;
 // Blocks of a one-dimensional grid in which each block does `per_block` pieces of work.
 inline unsigned blocks_for(int64_t work, int64_t per_block) {
   const int64_t blocks = work / per_block + (work % per_block != 0);
-  require(0 <= work && blocks <= 0x7fffffff, "CUDA: a grid of ", blocks, " blocks");
+  require(0 <= work && blocks <= 0x7fffffff, running_kernel, ": a grid of ", blocks, " blocks is more than CUDA has");
   return unsigned(blocks);
 }
 

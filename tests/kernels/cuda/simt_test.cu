@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/simt.h"
 #include "tests/support/device_array.h"
+#include "tests/support/expect_error.h"
 
 namespace hinoki {
 namespace {
@@ -20,6 +21,14 @@ TEST(Simt, RunsAGridOfBlocks) {
   const DeviceArray<float> da(a), db(b), out(1000);
   simt::launch(scaled_sum, 8, 128, 0, {}, out.data(), da.data(), db.data(), 2.0f, 1000);
   EXPECT_EQ(out.values(), std::vector<float>(1000, 1000.0f));
+}
+
+// Before it starts, on the emulator as on a GPU.
+TEST(Simt, AnErrorNamesTheKernelAndItsLaunch) {
+  expect_error(Exit::failure, {"scaled_sum", "2000"},
+               [] { simt::launch(scaled_sum, 8, 2000, 0, {}, nullptr, nullptr, nullptr, 2.0f, 0); });
+  expect_error(Exit::failure, {"scaled_sum", "300000 bytes of dynamic shared memory"},
+               [] { simt::launch(scaled_sum, 8, 32, 300'000, {}, nullptr, nullptr, nullptr, 2.0f, 0); });
 }
 
 __global__ void reversed(float* out, const float* in) {
