@@ -2,7 +2,7 @@
 
   floors   includes go down only: core/base, kernels, core, then data and models side by side, then train
   length   no source file has over 400 lines
-  exits    only train/main.cpp ends the process
+  exits    only train/main.cpp ends the process, and the rank whose MPI hangs
   tested   every op and every kernel has tests/**/<stem>_test.cpp
   paths    nothing names a place of the machine it was written on
 
@@ -64,9 +64,13 @@ def check_length(files):
             yield f"{path} has {lines} lines, over {LONGEST}"
 
 
+# Where a call into MPI never comes back, there is nobody to catch an Error.
+ENDING = {"train/main.cpp", "train/communicator_mpi.cpp"}
+
+
 def check_exits(files):
     for path, text in files.items():
-        if floor_of(path) is None or path == "train/main.cpp" or not path.endswith((".h", ".cpp", ".cu", ".cuh")):
+        if floor_of(path) is None or path in ENDING or not path.endswith((".h", ".cpp", ".cu", ".cuh")):
             continue
         code = NO_CODE.sub(lambda match: "\n" * match.group().count("\n"), text)
         for match in ENDS.finditer(code):

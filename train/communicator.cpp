@@ -35,13 +35,18 @@ void Communicator::exchange(const std::string& what, std::span<const Bytes> send
   if (!alone()) carry(what, send, receive);
 }
 
+Error Communicator::silence(const std::string& what, const std::string& who) const {
+  const int64_t step = step_;
+  return {Exit::peer, say(step >= 0 ? say("step ", step, ": ") : "", "no answer from ", who, " within ",
+                          deadline_.count(), " s, waiting in \"", what, "\" at ", name(rank_),
+                          ". It has died, hangs or cannot be reached; start again, and the run goes on from its newest "
+                          "snapshot (train.deadline sets the patience)")};
+}
+
 void Communicator::fail_waiting(const std::string& what, const std::vector<int>& silent) const {
   std::string who;
   for (const int r : silent) who += (who.empty() ? "" : ", ") + name(r);
-  fail<Exit::peer>(step_ >= 0 ? say("step ", step_, ": ") : "", "no answer from ", who, " within ", deadline_.count(),
-                   " s, waiting in \"", what, "\" at ", name(rank_),
-                   ". It has died, hangs or cannot be reached; start again, and the run goes on from its newest "
-                   "snapshot (train.deadline sets the patience)");
+  throw silence(what, who);
 }
 
 void Communicator::fail_left(int rank, const Error& why) {

@@ -5,6 +5,7 @@
 // an Error of Exit::peer. A rank that fails says so to the others (leave), which fail at once with its reason and its
 // exit code. Exchanges are called by all ranks in the same order, by one thread of a rank at a time.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -37,6 +38,8 @@ class Communicator {
 
   void set_deadline(double seconds) { deadline_ = std::chrono::duration<double>(seconds); }
   void set_step(int64_t step) { step_ = step; }  // that messages of failures name
+  // Called, perhaps by another thread, where this process has to end without returning from an exchange.
+  void when_lost(std::function<void(const Error&)> f) { when_lost_ = std::move(f); }
 
  protected:
   Communicator(int rank, int size) : rank_(rank), size_(size) {}
@@ -46,14 +49,16 @@ class Communicator {
   virtual void carry(const std::string& what, std::span<const Bytes> send, std::span<const MutableBytes> receive) = 0;
   // The Error of ranks that did not answer in time, or that said they leave.
   [[noreturn]] void fail_waiting(const std::string& what, const std::vector<int>& silent) const;
+  Error silence(const std::string& what, const std::string& who) const;
   [[noreturn]] static void fail_left(int rank, const Error& why);
   Clock::duration deadline() const { return std::chrono::duration_cast<Clock::duration>(deadline_); }
   virtual std::string name(int rank) const { return "rank " + std::to_string(rank); }
+  std::function<void(const Error&)> when_lost_;
 
  private:
   int rank_, size_;
   std::chrono::duration<double> deadline_{300};
-  int64_t step_ = -1;
+  std::atomic<int64_t> step_ = -1;
 };
 
 // A group of one.

@@ -1,16 +1,24 @@
+// What Open MPI does when a peer is lost decides much here. Its shared memory notices nothing. Its TCP transport may
+// end the process without a word (ompi_rte_abort), or never return from MPI_Test: so a watchdog stands behind the
+// deadline, and after a loss MPI is not called again, not even to finalize.
 #include "train/communicator_mpi.h"
 
 #include <mpi.h>
 #include <unistd.h>
 
 #include <climits>
-#include <thread>
+#include <csignal>
+#include <cstdio>
 #include <utility>
+
+#include "train/watchdog.h"
 
 namespace hinoki {
 namespace {
 
 constexpr int kTag = 1;
+constexpr auto kGrace = std::chrono::seconds(1);     // for the polling loop to find out before the watchdog does
+constexpr auto kSilence = std::chrono::seconds(4);   // no call that only looks takes so long
 constexpr auto kFarewell = std::chrono::seconds(1);  // the longest that leaving may take
 
 // Waiting for a peer must not take the core from whoever computes on it: at first the core is only offered, then the
@@ -31,24 +39,31 @@ class Patience {
 class MpiCommunicator final : public Communicator {
  public:
   static std::unique_ptr<Communicator> join() {
-    int level = 0, rank = 0, size = 0;
-    require(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level) == MPI_SUCCESS, "MPI cannot be started");
+    std::signal(SIGPIPE, SIG_IGN);  // a survivor writes to the socket of a dead peer
+    // Not MPI_Init_thread: with locks on, the TCP transport locks itself out when a connection breaks. Exchanges come
+    // from several threads, but one at a time, with a mutex between them.
+    require(MPI_Init(nullptr, nullptr) == MPI_SUCCESS, "MPI cannot be started");
+    int rank = 0, size = 0;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    require<Exit::usage>(level >= MPI_THREAD_SERIALIZED, "this MPI library cannot be used by threads (level ", level,
-                         ")");
-    require<Exit::usage>(size > 1 || launched_alone(),
+    const char* world = std::getenv("OMPI_COMM_WORLD_SIZE");
+    require<Exit::usage>(size > 1 || (world && std::string(world) == "1"),
                          "the launcher has started several processes, but MPI sees only this one: start them with the "
                          "mpirun of the MPI library that Hinoki was built with, or `srun --mpi=pmix`");
     return std::unique_ptr<Communicator>(new MpiCommunicator(rank, size));
   }
 
   ~MpiCommunicator() override {
-    if (!left_) MPI_Finalize();  // it waits for the others, which never come after a failure
+    current = nullptr;
+    if (left_) return;  // MPI_Finalize waits for the others, which never come after a failure
+    const Watchdog::Watch watch(dog_, "the end of MPI", Clock::now() + deadline(), deadline());
+    MPI_Finalize();
   }
 
   void leave(const Error& why) noexcept override {
     if (std::exchange(left_, true)) return;
+    leaving_ = why;
+    const Watchdog::Watch watch(dog_, "leaving", Clock::now() + 2 * kFarewell, kSilence);
     const std::string text = char('A' + int(why.code)) + std::string(why.what()).substr(0, kLongestReason - 1);
     std::vector<MPI_Request> requests;
     for (int r = 0; r < size(); ++r)
@@ -60,33 +75,44 @@ class MpiCommunicator final : public Communicator {
       if (MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
   }
 
+  // For calls into MPI that do not return: says what is lost and ends the process.
+  [[noreturn]] void end(const std::string& what) {
+    const Error e = left_ ? leaving_ : silence(what, "a peer (the call into MPI did not come back)");
+    if (!left_) std::fprintf(stderr, "hinoki: %s\n", e.what());
+    if (when_lost_) when_lost_(e);
+    ::_exit(int(e.code));
+  }
+
+  static inline MpiCommunicator* current = nullptr;
+
  private:
   static constexpr size_t kLongestReason = 2000;
 
-  MpiCommunicator(int rank, int size) : Communicator(rank, size) {
+  MpiCommunicator(int rank, int size) : Communicator(rank, size), dog_([this](const std::string& what) { end(what); }) {
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_dup(MPI_COMM_WORLD, &farewells_);
+    current = this;
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     hosts_ = gather(*this, "host names", host);
-  }
-
-  static bool launched_alone() {
-    const char* world = std::getenv("OMPI_COMM_WORLD_SIZE");
-    return world && std::string(world) == "1";
   }
 
   std::string name(int r) const override {
     return Communicator::name(r) + (size_t(r) < hosts_.size() ? " (" + hosts_[size_t(r)] + ")" : "");
   }
 
+  // One receive and one send for each peer: few large messages, for with many small ones under way the TCP transport
+  // takes the loss of a peer worst.
   void carry(const std::string& what, std::span<const Bytes> send, std::span<const MutableBytes> receive) override {
     require(!left_, what, ": this rank has left the others");
+    const auto until = Clock::now() + deadline();
+    const Watchdog::Watch watch(dog_, what, until + kGrace, kSilence);
     std::vector<MPI_Request> requests;
     std::vector<int> peers;  // of the receives, which stand first
     const auto check = [&](int result, size_t bytes) {
       require<Exit::peer>(result == MPI_SUCCESS && bytes <= INT_MAX, what, ": MPI reports error ", result, " for ",
                           bytes, " bytes");
+      dog_.sign_of_life();
     };
     for (int r = 0; r < size(); ++r)
       if (const MutableBytes to = receive[size_t(r)]; r != rank() && !to.empty()) {
@@ -100,15 +126,16 @@ class MpiCommunicator final : public Communicator {
         check(MPI_Isend(from.data(), int(from.size()), MPI_BYTE, r, kTag, MPI_COMM_WORLD, &requests.emplace_back()),
               from.size());
     }
-    wait(what, requests, peers);
+    wait(what, until, requests, peers);
   }
 
-  void wait(const std::string& what, std::vector<MPI_Request>& requests, const std::vector<int>& peers) {
-    const auto until = Clock::now() + deadline();
+  void wait(const std::string& what, Clock::time_point until, std::vector<MPI_Request>& requests,
+            const std::vector<int>& peers) {
     Patience patience;
     while (true) {
       int done = 0;
       const int result = MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE);
+      dog_.sign_of_life();
       if (done && result == MPI_SUCCESS) return;
       hear_farewells();
       if (result != MPI_SUCCESS || Clock::now() >= until) break;
@@ -139,9 +166,18 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm farewells_ = MPI_COMM_NULL;
   std::vector<std::string> hosts_;
   bool left_ = false;
+  Error leaving_{Exit::failure, ""};
+  Watchdog dog_;  // last: it uses the others
 };
 
 const bool ready = (join_mpi = MpiCommunicator::join) != nullptr;
 
 }  // namespace
+
+// The program exports its symbols, so Open MPI's own calls come here, and the reason is told.
+extern "C" [[noreturn]] void ompi_rte_abort(int, char*, ...) {
+  if (MpiCommunicator::current) MpiCommunicator::current->end("a message; Open MPI gave up the connection");
+  ::_exit(int(Exit::peer));
+}
+
 }  // namespace hinoki

@@ -134,6 +134,7 @@ void train(const Options& o) {
     together(*ranks, "reading the config", [&] { config = read_train_config(o); });
     ranks->set_deadline(config.train.deadline);
     if (launched()) status.emplace(config.run, ranks->rank());
+    ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
     listen_for_stop();
     try {
       train_with(config, o, *ranks, steps_done);
