@@ -1,7 +1,8 @@
 // CUDA kernels of layer normalization: one pass over memory, each row in the registers of a warp or a block.
-// Roofline (copy bandwidth): forward 2 arrays, with a residual sum 4 or 5; backward 3 or 4 (dy, s, dsum, dx) and about
-// 4 % more for the partial sums of dweight and dbias. 90 % of it is expected: for each row a thread has 32 to 96 bytes
-// under way, an SM 48 KiB or more. Rows longer than kLongest or not aligned take the plain kernels of layer_norm_plain.
+// Roofline (copy bandwidth): forward 2 arrays, with a residual sum 4 or 5; backward 3 or 4 (dy, s, dsum, dx) and 3 to
+// 6 % more for the partial sums of dweight and dbias. 90 % of it is expected, 85 % backward: for each row a thread has
+// 32 to 96 bytes under way, an SM 48 KiB or more. Rows longer than kLongest or not aligned take the plain kernels of
+// layer_norm_plain.
 #include "kernels/cuda/layer_norm_plain.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/layer_norm.h"

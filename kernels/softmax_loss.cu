@@ -1,6 +1,6 @@
 // CUDA kernel of the cross entropy of a softmax: a block for each row, whose largest logit and sum of exponentials are
-// found in one pass. The row stays in shared memory for the second pass, which writes the gradient, if 227 KiB hold it
-// (113,000 bf16 logits); longer ones are read again. Roofline: logits read once and written once, 4 (bf16) or 8 (f32)
+// found in one pass. The row stays in shared memory for the second pass, which writes the gradient, if 225 KiB hold it
+// (115,000 bf16 logits); longer ones are read again. Roofline: logits read once and written once, 4 (bf16) or 8 (f32)
 // bytes an element; two exponentials an element keep the special function units of an H200 two thirds busy in bf16. 85
 // % of the copy bandwidth is expected for rows that fit twice into an SM's shared memory (up to 56,000 bf16 logits).
 #include <cfloat>

@@ -4,6 +4,7 @@
   length   no source file has over 400 lines
   exits    only train/main.cpp ends the process, and the rank whose MPI hangs
   tested   every op and every kernel has tests/**/<stem>_test.cpp
+  roofline every CUDA kernel stands in docs/kernels-roofline.md with what it should reach
   paths    nothing names a place of the machine it was written on
 
 Exits 1 if one is broken. --self-test breaks each in a temporary tree and expects to be told."""
@@ -22,6 +23,7 @@ LONGEST = 400
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 ENDS = re.compile(r"(?<![\w.>])(?:std\s*::\s*|::\s*)?(?:_?exit|_Exit|quick_exit|abort|terminate)\s*\(")
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
+KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\s*\(")
 NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 
 
@@ -90,6 +92,15 @@ def check_tested(files):
                 yield f"{path} has no test tests/**/{stem}_test.cpp"
 
 
+def check_roofline(files):
+    written = set(re.findall(r"`(\w+)`", files.get("docs/kernels-roofline.md", "")))
+    for path, text in files.items():
+        if re.fullmatch(r"kernels/(cuda/)?\w+\.(cu|h)", path):
+            for name in KERNEL.findall(text):
+                if name not in written:
+                    yield f"{path}: {name} has no line in docs/kernels-roofline.md"
+
+
 def check_paths(files):
     for path, text in files.items():
         if path == "scripts/house_rules.py":
@@ -99,7 +110,8 @@ def check_paths(files):
                 yield f"{path}:{number} names a place of one machine: {MACHINE.search(line).group()}"
 
 
-RULES = {"floors": check_floors, "length": check_length, "exits": check_exits, "tested": check_tested, "paths": check_paths}
+RULES = {"floors": check_floors, "length": check_length, "exits": check_exits, "tested": check_tested,
+         "roofline": check_roofline, "paths": check_paths}
 
 
 def violations(files):
@@ -123,6 +135,8 @@ SOUND = {
     "core/base/check.h": "#pragma once\n#include <string>\n",
     "kernels/gemm.h": '#include "core/base/check.h"\n',
     "kernels/gemm.cpp": '#include "kernels/gemm.h"\n',
+    "kernels/gemm.cu": "template <class T>\n__global__ void __launch_bounds__(kOf(32))\n    multiply(const T* a) {}\n",
+    "docs/kernels-roofline.md": "| `multiply` | 1 |\n",
     "kernels/gemm_grad.cpp": '#include "kernels/gemm.h"\n',
     "core/ops/linear.cpp": '#include "kernels/gemm.h"\n// exit( and abort( in words\nconst char* s = "exit(1)";\nx.exit();\n',
     "data/text.h": '#include "core/base/check.h"\n',
@@ -148,6 +162,8 @@ BROKEN = [  # (rule, path, text or None: without the file)
     ("tested", "kernels/softmax.cpp", "\n"),
     ("tested", "core/ops/gelu.cpp", "\n"),
     ("tested", "tests/ops/linear_test.cpp", None),
+    ("roofline", "kernels/cuda/more.h", "__global__ void add(int* a);\n"),
+    ("roofline", "docs/kernels-roofline.md", "multiply\n"),
     ("paths", "README.md", "See /work/main/README.md\n"),
     ("paths", "scripts/x.sh", "cd /home/me/hinoki\n"),
     ("paths", "tests/a_test.cpp", 'open("/root/x");\n'),

@@ -36,7 +36,8 @@ emulated() {
   bash scripts/kernel_coverage.sh build-emulated/coverage
 }
 
-# The CUDA build for one kind of GPU, which needs the compiler but no GPU: it starts here, and says that there is none.
+# The CUDA build for one kind of GPU, which needs the compiler but no GPU: it starts here, and says that there is none. No
+# hot kernel spills registers.
 cuda() {
   if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
     echo "no nvcc on this machine: the CUDA build is left out"
@@ -45,6 +46,7 @@ cuda() {
   cmake --preset cuda -DHINOKI_CUDA_ARCHITECTURES=90a
   cmake --build --preset cuda
   build-cuda/hinoki_tests --gtest_brief=1 --gtest_filter='Backend.*:Coverage.*'
+  /usr/bin/python3 scripts/registers.py --architectures 90a
 }
 
 # The whole way on real text, with a bar that an untrained model misses.

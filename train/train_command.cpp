@@ -56,6 +56,16 @@ void require_memory(const GptConfig& config) {
                       print_shortage(config));
 }
 
+// Where memory is too short for f() all the same.
+template <class F>
+void telling_the_plan(const GptConfig& config, F&& f) {
+  try {
+    f();
+  } catch (const OutOfMemory& e) {
+    fail(e.what(), "\n", print_shortage(config));
+  }
+}
+
 // What rank 0 does before anybody trains: the folder, its lock, and what a dead run has left in it.
 std::unique_ptr<RunLock> prepare_folder(const GptConfig& config) {
   make_directory(config.run);
@@ -98,7 +108,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   std::optional<Run> run;
   together(ranks, "making the model", [&] {
     if (!snapshot.empty()) keep_slots(config, snapshot);
-    run.emplace(config, ranks);
+    telling_the_plan(config, [&] { run.emplace(config, ranks); });
     config = run->config();
     if (!snapshot.empty()) run->resume(snapshot);
     steps_done = run->steps_done();
@@ -113,7 +123,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
   TrainLoop loop(config, *run);
   try {
-    loop.to_the_end();
+    telling_the_plan(config, [&] { loop.to_the_end(); });
   } catch (...) {
     steps_done = run->steps_done();
     throw;
@@ -136,11 +146,7 @@ void train(const Options& o) {
     if (launched()) status.emplace(config.run, ranks->rank());
     ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
     listen_for_stop();
-    try {
-      train_with(config, o, *ranks, steps_done);
-    } catch (const OutOfMemory& e) {
-      throw OutOfMemory(e.code, say(e.what(), "\n", print_shortage(config)));
-    }
+    train_with(config, o, *ranks, steps_done);
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
   } catch (const Error& e) {
     if (e.code != Exit::stopped) ranks->leave(e);

@@ -22,6 +22,7 @@
 #include "kernels/rotary.h"
 #include "kernels/sampling.h"
 #include "kernels/softmax_loss.h"
+#include "kernels/tree_sum.h"
 #include "kernels/unary.h"
 #include "tests/support/expect_error.h"
 
@@ -79,6 +80,9 @@ void refuse_elementwise() {
 }
 
 void refuse_sums() {
+  refuses(tree_sum, {.x = {}, .terms = 2, .y = nullptr, .count = 1, .dtype = DType::f64}, "not f64");
+  refuses(tree_sum, {.x = {}, .terms = 3, .y = nullptr, .count = 1, .dtype = DType::f32}, "3 terms");
+  refuses(tree_sum, {.x = {}, .terms = 8, .y = nullptr, .count = kFarTooMany, .dtype = DType::f32}, "a grid of ");
   refuses(column_sum, {.x = nullptr, .sum = nullptr, .rows = 1, .cols = 1, .stride = 1, .dtype = DType::f64},
           "not f64");
   for (const auto* kernel : {&chunk_sums, &squared_norms}) {
