@@ -10,22 +10,26 @@ namespace {
 constexpr int64_t kRows = 8;  // of a task
 
 struct Exact {
-  template <class T> static T value(T x) { return gelu(x); }
-  template <class T> static T slope(T x) { return gelu_slope(x); }
+  template <class T>
+  static ValueAndSlope<T> at(T x) {
+    return gelu(x);
+  }
 };
 struct Approximate {
-  template <class T> static T value(T x) { return gelu_tanh(x); }
-  template <class T> static T slope(T x) { return gelu_tanh_slope(x); }
+  template <class T>
+  static ValueAndSlope<T> at(T x) {
+    return gelu_tanh(x);
+  }
 };
 
 template <class F, class T>
 [[gnu::flatten]] void row_forward(const T* x, const T* bias, T* y, int64_t n) {
   if (bias) {
 #pragma GCC ivdep
-    for (int64_t c = 0; c < n; ++c) y[c] = F::value(x[c] + bias[c]);
+    for (int64_t c = 0; c < n; ++c) y[c] = F::at(x[c] + bias[c]).value;
   } else {
 #pragma GCC ivdep
-    for (int64_t c = 0; c < n; ++c) y[c] = F::value(x[c]);
+    for (int64_t c = 0; c < n; ++c) y[c] = F::at(x[c]).value;
   }
 }
 
@@ -34,14 +38,14 @@ template <class F, class T>
   if (bias) {
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c) {
-      const T d = dy[c] * F::slope(x[c] + bias[c]);
+      const T d = dy[c] * F::at(x[c] + bias[c]).slope;
       dx[c] = d;
       dbias[c] += d;
     }
   } else {
 #pragma GCC ivdep
     for (int64_t c = 0; c < n; ++c) {
-      const T d = dy[c] * F::slope(x[c]);
+      const T d = dy[c] * F::at(x[c]).slope;
       dx[c] = d;
       dbias[c] += d;
     }
@@ -70,9 +74,8 @@ void backward(const BiasGeluGrad& k) {
 const bool ready = bias_gelu.provide(kTarget, [](const BiasGelu& k, Stream) {
   visit_float(k.dtype, [&]<class T>() { k.form == GeluForm::erf ? forward<Exact, T>(k) : forward<Approximate, T>(k); });
 }) && bias_gelu_grad.provide(kTarget, [](const BiasGeluGrad& k, Stream) {
-  visit_float(k.dtype, [&]<class T>() {
-    k.form == GeluForm::erf ? backward<Exact, T>(k) : backward<Approximate, T>(k);
-  });
+  visit_float(k.dtype,
+              [&]<class T>() { k.form == GeluForm::erf ? backward<Exact, T>(k) : backward<Approximate, T>(k); });
 });
 
 }  // namespace
