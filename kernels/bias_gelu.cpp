@@ -33,22 +33,23 @@ template <class F, class T>
   }
 }
 
-template <class F, class T>
-[[gnu::flatten]] void row_backward(const T* dy, const T* x, const T* bias, T* dx, T* dbias, int64_t n) {
-  if (bias) {
+template <class T>
+struct Row {
+  const T *dy, *x, *bias;
+  T *dx, *y, *dbias;
+  int64_t size;
+};
+
+template <class F, bool kBiased, bool kAgain, class T>
+[[gnu::flatten]] void row_backward(const Row<T>& row) {
+  const auto [dy, x, bias, dx, y, dbias, n] = row;
 #pragma GCC ivdep
-    for (int64_t c = 0; c < n; ++c) {
-      const T d = dy[c] * F::at(x[c] + bias[c]).slope;
-      dx[c] = d;
-      dbias[c] += d;
-    }
-  } else {
-#pragma GCC ivdep
-    for (int64_t c = 0; c < n; ++c) {
-      const T d = dy[c] * F::at(x[c]).slope;
-      dx[c] = d;
-      dbias[c] += d;
-    }
+  for (int64_t c = 0; c < n; ++c) {
+    const auto gelu = F::at(kBiased ? x[c] + bias[c] : x[c]);
+    const T d = dy[c] * gelu.slope;
+    dx[c] = d;
+    dbias[c] += d;
+    if constexpr (kAgain) y[c] = gelu.value;
   }
 }
 
@@ -63,10 +64,17 @@ void forward(const BiasGelu& k) {
 
 template <class F, class T>
 void backward(const BiasGeluGrad& k) {
+  const auto one_row = k.bias ? (k.y ? row_backward<F, true, true, T> : row_backward<F, true, false, T>)
+                              : (k.y ? row_backward<F, false, true, T> : row_backward<F, false, false, T>);
   const auto partials = sum_in_blocks<T>(k.rows, k.cols, [&](int64_t begin, int64_t end, T* sums) {
     for (int64_t r = begin; r < end; ++r)
-      row_backward<F>(static_cast<const T*>(k.dy) + r * k.cols, static_cast<const T*>(k.x) + r * k.cols,
-                      static_cast<const T*>(k.bias), static_cast<T*>(k.dx) + r * k.cols, sums, k.cols);
+      one_row({.dy = static_cast<const T*>(k.dy) + r * k.cols,
+               .x = static_cast<const T*>(k.x) + r * k.cols,
+               .bias = static_cast<const T*>(k.bias),
+               .dx = static_cast<T*>(k.dx) + r * k.cols,
+               .y = k.y ? static_cast<T*>(k.y) + r * k.cols : nullptr,
+               .dbias = sums,
+               .size = k.cols});
   });
   finish(partials, 0, k.cols, k.dbias, k.accumulate);
 }

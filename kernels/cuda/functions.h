@@ -65,6 +65,8 @@ __device__ inline float value(Erf, float x) { return erff(x); }
 __device__ inline float slope(Erf, float x) { return 1.12837917f * expf(-x * x); }
 __device__ inline float value(Tanh, float x) { return tanhf(x); }
 __device__ inline float slope(Tanh, float x) { const float y = tanhf(x); return 1 - y * y; }
+__device__ inline ValueAndSlope value_and_slope(Gelu, float x) { return gelu(x); }
+__device__ inline ValueAndSlope value_and_slope(GeluTanh, float x) { return gelu_tanh(x); }
 __device__ inline float value(Gelu, float x) { return gelu(x).value; }
 __device__ inline float slope(Gelu, float x) { return gelu(x).slope; }
 __device__ inline float value(GeluTanh, float x) { return gelu_tanh(x).value; }
