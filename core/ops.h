@@ -23,14 +23,21 @@ Tensor scale(const Tensor& x, double factor);  // factor * x
 Tensor sum(const Tensor& x);                   // [] of all elements, in a fixed order
 Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradient
 
-// The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
-enum class Gelu { erf, tanh };
-Tensor bias_gelu(const Tensor& x, const Tensor& bias, Gelu form);  // gelu(x + bias); bias [last axis] or undefined
-
 // y = x W^T + b for x [..., in], W [out, in]; with in_out, W is stored [in, out] (GPT-2's Conv1D).
 enum class WeightLayout { out_in, in_out };
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               WeightLayout layout = WeightLayout::out_in);
+
+// The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
+enum class Gelu { erf, tanh };
+struct MlpWeights {
+  Tensor up, up_bias = {};      // [inner, in] (in_out: [in, inner]), [inner]
+  Tensor down, down_bias = {};  // [out, inner] (in_out: [inner, out]), [out]
+  WeightLayout layout = WeightLayout::out_in;
+};
+// A transformer's MLP: gelu(x W_up^T + b_up) W_down^T + b_down; biases may be undefined. Of the inner activations only
+// the first product is kept: GELU's values are made again with its gradient.
+Tensor gelu_mlp(const Tensor& x, const MlpWeights& weights, Gelu form);
 
 // (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016). bias may be undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);

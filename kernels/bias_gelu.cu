@@ -1,6 +1,7 @@
 // CUDA kernels of GELU after a bias, in tiles of 64 rows: a thread keeps the bias of its columns, and the sums that are
-// the bias's gradient. Bound by memory: 4 bytes an element forward and 6 backward in bf16, twice that in f32; 85 % of
-// the copy bandwidth is expected, where instructions (some 20 and 30 an element) nearly take as long.
+// the bias's gradient. Bound by memory: 4 bytes an element forward and 6 backward in bf16 (8 with the value again),
+// twice that in f32; 85 % of the copy bandwidth is expected, where instructions (some 20 and 30 an element) nearly take
+// as long.
 #include "kernels/bias_gelu.h"
 #include "kernels/cuda/column_sums.h"
 #include "kernels/cuda/functions.h"
@@ -43,13 +44,14 @@ __global__ void __launch_bounds__(kTileLanes* kTileWarps)
 template <class T>
 struct Backward {
   const T *dy, *x, *bias;
-  T* dx;
+  T *dx, *y;        // y null: not wanted
   float* partials;  // null: the bias's gradient is not wanted
   int64_t rows, cols;
 };
 
+// At least 4 blocks a multiprocessor: the compiler would take 74 registers where it needs no more than 64.
 template <class Op, int W, class T>
-__global__ void __launch_bounds__(kTileLanes* kTileWarps) backward_tiles(Backward<T> k) {
+__global__ void __launch_bounds__(kTileLanes* kTileWarps, 4) backward_tiles(Backward<T> k) {
   constexpr int kUnroll = 2;
   const Tile tile = tile_here<W>(k.rows, k.cols);
   float b[W], sums[W] = {};
@@ -71,10 +73,13 @@ __global__ void __launch_bounds__(kTileLanes* kTileWarps) backward_tiles(Backwar
       raw_x[u].widen_to(v);
 #pragma unroll
       for (int i = 0; i < W; ++i) {
-        d[i] *= slope(Op{}, v[i] + b[i]);
+        const ValueAndSlope gelu = value_and_slope(Op{}, v[i] + b[i]);
+        v[i] = gelu.value;
+        d[i] *= gelu.slope;
         sums[i] += d[i];
       }
       store_narrow<W>(k.dx + at + u * step, d);
+      if (k.y) store_narrow<W>(k.y + at + u * step, v);
     }
   }
   if (k.partials) store_tile_sums<W>(sums, k.partials, k.cols);
@@ -97,11 +102,13 @@ void backward(const BiasGeluGrad& k, Stream s) {
                       .x = static_cast<const T*>(k.x),
                       .bias = static_cast<const T*>(k.bias),
                       .dx = static_cast<T*>(k.dx),
+                      .y = static_cast<T*>(k.y),
                       .partials = k.dbias ? tile_partials(k.rows, k.cols, s) : nullptr,
                       .rows = k.rows,
                       .cols = k.cols};
   constexpr int W = kVector<T>;
-  if (vector_aligned(b.x, k.cols) && vector_aligned(b.dy) && vector_aligned(b.bias) && vector_aligned(b.dx))
+  if (vector_aligned(b.x, k.cols) && vector_aligned(b.dy) && vector_aligned(b.bias) && vector_aligned(b.dx) &&
+      vector_aligned(b.y))
     simt::launch(backward_tiles<Op, W, T>, tile_grid<W>(k.rows, k.cols), tile_block(), 0, s, b);
   else
     simt::launch(backward_tiles<Op, 1, T>, tile_grid<1>(k.rows, k.cols), tile_block(), 0, s, b);

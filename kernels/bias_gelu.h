@@ -17,8 +17,9 @@ struct BiasGelu {
 
 struct BiasGeluGrad {
   const void *dy, *x, *bias = nullptr;
-  void* dx;                 // dy * gelu'(x + bias); overwritten; may be dy or x
-  void* dbias = nullptr;    // [cols], sum over rows of dx; null: not wanted
+  void* dx;               // dy * gelu'(x + bias); overwritten; may be dy, or x if y is not
+  void* y = nullptr;      // gelu(x + bias) once more, of the same exponential; overwritten; may be x; null: not wanted
+  void* dbias = nullptr;  // [cols], sum over rows of dx; null: not wanted
   bool accumulate = false;  // dbias: true adds to what is there, false overwrites
   int64_t rows, cols;
   GeluForm form = GeluForm::erf;

@@ -43,19 +43,19 @@ T slope(Tanh, T x) {
 }
 template <class T>
 T value(Gelu, T x) {
-  return gelu(x);
+  return gelu(x).value;
 }
 template <class T>
 T slope(Gelu, T x) {
-  return gelu_slope(x);
+  return gelu(x).slope;
 }
 template <class T>
 T value(GeluTanh, T x) {
-  return gelu_tanh(x);
+  return gelu_tanh(x).value;
 }
 template <class T>
 T slope(GeluTanh, T x) {
-  return gelu_tanh_slope(x);
+  return gelu_tanh(x).slope;
 }
 
 template <class Op, class T>

@@ -14,7 +14,8 @@ Init writing(const Gpt2Config& c) { return normal_init(c.initializer_range / std
 
 struct Layer {
   LayerNorm norm1, norm2;
-  Linear qkv, proj, up, down;
+  Linear qkv, proj;
+  Mlp mlp;
   Dropout attention_dropout, mlp_dropout;
   uint64_t site;
 
@@ -23,8 +24,9 @@ struct Layer {
         norm2(s / "ln_2", c.n_embd, c.layer_norm_epsilon),
         qkv(s / "attn" / "c_attn", c.n_embd, 3 * c.n_embd, reading(c), true, WeightLayout::in_out),
         proj(s / "attn" / "c_proj", c.n_embd, c.n_embd, writing(c), true, WeightLayout::in_out),
-        up(s / "mlp" / "c_fc", c.n_embd, c.n_inner, reading(c), true, WeightLayout::in_out),
-        down(s / "mlp" / "c_proj", c.n_inner, c.n_embd, writing(c), true, WeightLayout::in_out),
+        mlp{Linear(s / "mlp" / "c_fc", c.n_embd, c.n_inner, reading(c), true, WeightLayout::in_out),
+            Linear(s / "mlp" / "c_proj", c.n_inner, c.n_embd, writing(c), true, WeightLayout::in_out),
+            gelu_form(c.activation_function)},
         attention_dropout(s / "attn" / "resid_dropout", c.resid_pdrop),
         mlp_dropout(s / "mlp" / "dropout", c.resid_pdrop),
         site((s / "attn").site()) {}
@@ -67,7 +69,6 @@ class Gpt2 final : public CausalLm {
  private:
   Gpt2(const Gpt2Config& c, Scope top, Scope root)
       : config_(c),
-        form_(gelu_form(c.activation_function)),
         wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))),
         wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, reading(c))),
         embed_dropout_(root / "drop", c.embd_pdrop),
@@ -94,11 +95,7 @@ class Gpt2 final : public CausalLm {
           const Tensor attended = from_input(
               [&layer, attend, i](const Tensor& in) { return layer.proj(attend(i, layer.qkv(in))); }, normed);
           const Normed middle = layer.norm2(x, layer.attention_dropout(attended, pass));
-          const Tensor out = from_input(
-              [&layer, form = form_](const Tensor& in) {
-                return layer.down(bias_gelu(layer.up.product(in), layer.up.bias, form));
-              },
-              middle.normed);
+          const Tensor out = from_input([&layer](const Tensor& in) { return layer.mlp(in); }, middle.normed);
           return norm1(i + 1)(middle.sum, layer.mlp_dropout(out, pass));
         },
         states);
@@ -107,7 +104,6 @@ class Gpt2 final : public CausalLm {
   const LayerNorm& norm1(size_t layer) const { return layer < layers_.size() ? layers_[layer].norm1 : final_norm_; }
 
   Gpt2Config config_;
-  Gelu form_;
   Tensor wte_, wpe_;
   Dropout embed_dropout_;
   std::vector<Layer> layers_;

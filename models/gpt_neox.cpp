@@ -48,18 +48,6 @@ struct Attention {
   }
 };
 
-struct Mlp {
-  Linear up, down;
-  Gelu form;
-
-  Mlp(Scope s, const GptNeoxConfig& c)
-      : up(s / "dense_h_to_4h", c.hidden_size, c.intermediate_size, reading(c)),
-        down(s / "dense_4h_to_h", c.intermediate_size, c.hidden_size, writing(c)),
-        form(gelu_form(c.hidden_act)) {}
-
-  Tensor operator()(const Tensor& x) const { return down(bias_gelu(up.product(x), up.bias, form)); }
-};
-
 struct Layer {
   LayerNorm norm1, norm2;
   Attention attention;
@@ -70,7 +58,9 @@ struct Layer {
       : norm1(s / "input_layernorm", c.hidden_size, c.layer_norm_eps),
         norm2(s / "post_attention_layernorm", c.hidden_size, c.layer_norm_eps),
         attention(s / "attention", c),
-        mlp(s / "mlp", c),
+        mlp{Linear(s / "mlp" / "dense_h_to_4h", c.hidden_size, c.intermediate_size, reading(c)),
+            Linear(s / "mlp" / "dense_4h_to_h", c.intermediate_size, c.hidden_size, writing(c)),
+            gelu_form(c.hidden_act)},
         attention_dropout(s / "post_attention_dropout", c.hidden_dropout),
         mlp_dropout(s / "post_mlp_dropout", c.hidden_dropout) {}
 };

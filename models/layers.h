@@ -16,8 +16,16 @@ struct Linear {
         layout(layout) {}
 
   Tensor operator()(const Tensor& x) const { return linear(x, weight, bias, layout); }
-  // Without the bias, for an op that adds it.
-  Tensor product(const Tensor& x) const { return linear(x, weight, {}, layout); }
+};
+
+// Two linear maps, stored alike, and GELU between them.
+struct Mlp {
+  Linear up, down;
+  Gelu form;
+
+  Tensor operator()(const Tensor& x) const {
+    return gelu_mlp(x, {up.weight, up.bias, down.weight, down.bias, up.layout}, form);
+  }
 };
 
 struct LayerNorm {

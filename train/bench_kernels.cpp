@@ -259,21 +259,23 @@ void measure_layer(Bench& bench, const Sizes& s, DType dtype) {
                  .dtype = dtype},
                 dtype, array + double(s.vocab * cols) * double(size_of(sums)));
   const Tensor up = bench.random({rows, wide_cols}, dtype), dup = bench.random({rows, wide_cols}, dtype),
-               bias = bench.random({wide_cols}, dtype), down = bench.room({rows, wide_cols}, dtype);
+               bias = bench.random({wide_cols}, dtype), down = bench.room({rows, wide_cols}, dtype),
+               again = bench.room({rows, wide_cols}, dtype);
   bench.measure(
       "bias_gelu", kernels::bias_gelu,
       {.x = up.data(), .bias = bias.data(), .y = down.data(), .rows = rows, .cols = wide_cols, .dtype = dtype}, dtype,
       8 * array);
-  bench.measure("bias_gelu_grad", kernels::bias_gelu_grad,
+  bench.measure("bias_gelu_grad + value", kernels::bias_gelu_grad,
                 {.dy = dup.data(),
                  .x = up.data(),
                  .bias = bias.data(),
                  .dx = down.data(),
+                 .y = again.data(),
                  .dbias = dbias.data(),
                  .rows = rows,
                  .cols = wide_cols,
                  .dtype = dtype},
-                dtype, 12 * array);
+                dtype, 16 * array);
   bench.measure(
       "column_sum", kernels::column_sum,
       {.x = up.data(), .sum = dbias.data(), .rows = rows, .cols = wide_cols, .stride = wide_cols, .dtype = dtype},

@@ -10,10 +10,9 @@ namespace hinoki {
 namespace {
 
 // Elements a token that one layer keeps for its backward pass. Each term is the capture list of an op:
-//   qkv product: its input (norm1)            width      attention: qkv, out      3 width + width
-//   dense: its input is attention's output    -          residual norm: its sum   width
-//   up: its input (norm2)                     width      bias_gelu: its input     inner
-//   down: its input (gelu's output)           inner      residual norm: its sum   width
+//   qkv product: its input (norm1)          width    attention: qkv, out                     3 width + width
+//   dense: its input is attention's output  -        MLP: its input (norm2), first product   width + inner
+//   residual norms: two sums                2 width
 // With a parallel residual there is one sum less. Dropout keeps nothing: its mask is a function.
 struct LayerMemory {
   double width, inner, sums;
@@ -24,7 +23,7 @@ struct LayerMemory {
         sums(!m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2) {}
 
   double attention() const { return 4 * width; }
-  double mlp() const { return 2 * inner; }
+  double mlp() const { return inner; }
   double inputs() const { return (2 + sums) * width; }  // of attention and MLP, and the stream
   double all() const { return inputs() + attention() + mlp(); }
 
@@ -36,7 +35,7 @@ struct LayerMemory {
     return recompute == Recompute::full ? all() : recompute == Recompute::inputs ? std::max(attention(), mlp()) : 0;
   }
   // The stream and its gradient, and the widest temporary of a backward pass.
-  double temporary() const { return 3 * width + std::max(2 * inner, 4 * width); }
+  double temporary() const { return 3 * width + std::max(inner, 4 * width); }
 };
 
 }  // namespace

@@ -121,38 +121,43 @@ inline double log(double x) { return __builtin_log(x); }
 inline double erf(double x) { return __builtin_erf(x); }
 inline double tanh(double x) { return __builtin_tanh(x); }
 
-// 1 / (1 + e^-x). Stays above 1e-35 in float: subnormal numbers cost a hundred times as much as others.
-inline float sigmoid(float x) {
+// e^-x and sigmoid(x) = 1 / (1 + e^-x), with x cut off where sigmoid is next to 0 or 1: in float it stays above 1e-35,
+// since subnormal numbers cost a hundred times as much as others.
+template <class T>
+struct Logistic {
+  T exponential, sigmoid;
+};
+inline Logistic<float> logistic(float x) {
   const auto [n, power] = exp_parts(clamp(-x, -80.0f, 80.0f));
-  return 1 / (1 + power * power_of_two(n));
+  const float e = power * power_of_two(n);
+  return {e, 1 / (1 + e)};
 }
-inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
-
-// gelu(x) = x Phi(x), with Phi the normal distribution: (1 + erf(x / sqrt(2))) / 2
-template <class T>
-inline T gelu(T x) {
-  return T(0.5) * x * (1 + erf(x * T(0.70710678118654752)));
+inline Logistic<double> logistic(double x) {
+  const double e = exp(clamp(-x, -700.0, 700.0));
+  return {e, 1 / (1 + e)};
 }
 
-// Phi(x) + x phi(x). Beyond 16 the density phi is 0 in float, and nothing beside 1 in double.
+// A function and its derivative, which share their costly part. Whoever uses one of them does not pay for the other.
 template <class T>
-inline T gelu_slope(T x) {
-  const T a = clamp(x, T(-16), T(16));
+struct ValueAndSlope {
+  T value, slope;
+};
+
+// x Phi(x) and Phi(x) + x phi(x), with Phi the normal distribution, (1 + erf(x / sqrt(2))) / 2, and phi its density,
+// which beyond 16 is 0 in float, and nothing beside 1 in double.
+template <class T>
+inline ValueAndSlope<T> gelu(T x) {
+  const T e = erf(x * T(0.70710678118654752)), a = clamp(x, T(-16), T(16));
   const T density = T(0.39894228040143268) * exp_not_positive(T(-0.5) * a * a);
-  return T(0.5) + T(0.5) * erf(x * T(0.70710678118654752)) + a * density;
+  return {T(0.5) * x * (1 + e), T(0.5) + T(0.5) * e + a * density};
 }
 
-// x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x sigmoid(2 u)
+// x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x sigmoid(2 u); the slope is 0 or 1 beyond 9.
 template <class T>
-inline T gelu_tanh(T x) {
-  return x * sigmoid(x * (T(1.5957691216057308) + T(0.07135481627260025) * x * x));
-}
-
-template <class T>
-inline T gelu_tanh_slope(T x) {
-  const T a = clamp(x, T(-9), T(9)), square = a * a;  // the slope is 0 or 1 beyond; e stays finite within
-  const T e = exp(-a * (T(1.5957691216057308) + T(0.07135481627260025) * square)), s = 1 / (1 + e);
-  return s + a * s * (e * s) * (T(1.5957691216057308) + T(0.21406444881780076) * square);
+inline ValueAndSlope<T> gelu_tanh(T x) {
+  const auto [e, s] = logistic(x * (T(1.5957691216057308) + T(0.07135481627260025) * x * x));
+  const T a = clamp(x, T(-9), T(9)), square = a * a;
+  return {x * s, s + a * s * (e * s) * (T(1.5957691216057308) + T(0.21406444881780076) * square)};
 }
 
 }  // namespace hinoki::kernels::HINOKI_TARGET

@@ -1,8 +1,8 @@
 // The functions of kernels/unary.h and their slopes, in f32, for kernels.
 //
 // exp, log, erf and tanh are CUDA's own (within 2 ulp). GELU has to fit in the time that memory takes: in bf16 an H200
-// has some 30 instructions for each element. So it is made from one exponential and one reciprocal; its error is below
-// 4 epsilon |x|, that of its slope below 4 epsilon (tests/kernels/unary_test.cpp).
+// has some 30 instructions for each element. So value and slope are made from one exponential and one reciprocal; the
+// error of the value is below 4 epsilon |x|, that of the slope below 4 epsilon (tests/kernels/unary_test.cpp).
 #pragma once
 #include "kernels/cuda/numbers.h"
 #include "kernels/unary.h"
@@ -33,33 +33,27 @@ __device__ inline NormalTail normal_tail(float a) {
   return {exp2_approx(-0.5f * kLog2E * (a * a)), p * t};
 }
 
-// Beyond 16 the density is 0 in f32; e^(-128) a is finite, as e^(-inf) inf would not be.
-__device__ inline float gelu(float x) {
-  const float a = at_most(fabsf(x), 16.0f);
-  const auto [exponential, tail] = normal_tail(a);
-  return fmaf(-a * exponential, tail, fmaxf(x, 0.0f));
-}
+// A function and its derivative. Whoever uses one of them does not pay for the other.
+struct ValueAndSlope {
+  float value, slope;
+};
 
-// Phi(x) + x phi(x)
-__device__ inline float gelu_slope(float x) {
+// x Phi(x) and Phi(x) + x phi(x). Beyond 16 the density is 0 in f32; e^(-128) a is finite, as e^(-inf) inf would not
+// be.
+__device__ inline ValueAndSlope gelu(float x) {
   const float a = at_most(fabsf(x), 16.0f);
   const auto [exponential, tail] = normal_tail(a);
   const float of_negative = exponential * fmaf(-0.398942280f, a, tail);
-  return x < 0 ? of_negative : 1 - of_negative;
+  return {fmaf(-a * exponential, tail, fmaxf(x, 0.0f)), x < 0 ? of_negative : 1 - of_negative};
 }
 
-// x sigmoid(2 u) with 2 u = x (1.5957691 + 0.0713548 x^2), see kernels/cpu/math.h
-__device__ inline float gelu_tanh(float x) {
-  const float power = x * fmaf(-0.0713548163f * kLog2E, x * x, -1.59576912f * kLog2E);
-  return x * reciprocal_approx(1 + exp2_approx(power));
-}
-
-// s + x s (1 - s) (1.5957691 + 0.2140644 x^2) with s = sigmoid(2 u); it is 0 or 1 beyond 9.
-__device__ inline float gelu_tanh_slope(float x) {
-  const float a = at_least(at_most(x, 9.0f), -9.0f), square = a * a;
+// x s and s + x s (1 - s) (1.5957691 + 0.2140644 x^2), with s = sigmoid(2 u) and 2 u = x (1.5957691 + 0.0713548 x^2):
+// kernels/cpu/math.h. Beyond 9 s is next to 0 or 1.
+__device__ inline ValueAndSlope gelu_tanh(float x) {
+  const float above = at_least(x, -9.0f), a = at_most(above, 9.0f), square = a * a;
   const float e = exp2_approx(a * fmaf(-0.0713548163f * kLog2E, square, -1.59576912f * kLog2E));
   const float s = reciprocal_approx(1 + e), rest = e * s;
-  return fmaf(a * s * rest, fmaf(0.214064449f, square, 1.59576912f), s);
+  return {above * s, fmaf(a * s * rest, fmaf(0.214064449f, square, 1.59576912f), s)};
 }
 
 // clang-format off
@@ -71,10 +65,12 @@ __device__ inline float value(Erf, float x) { return erff(x); }
 __device__ inline float slope(Erf, float x) { return 1.12837917f * expf(-x * x); }
 __device__ inline float value(Tanh, float x) { return tanhf(x); }
 __device__ inline float slope(Tanh, float x) { const float y = tanhf(x); return 1 - y * y; }
-__device__ inline float value(Gelu, float x) { return gelu(x); }
-__device__ inline float slope(Gelu, float x) { return gelu_slope(x); }
-__device__ inline float value(GeluTanh, float x) { return gelu_tanh(x); }
-__device__ inline float slope(GeluTanh, float x) { return gelu_tanh_slope(x); }
+__device__ inline ValueAndSlope value_and_slope(Gelu, float x) { return gelu(x); }
+__device__ inline ValueAndSlope value_and_slope(GeluTanh, float x) { return gelu_tanh(x); }
+__device__ inline float value(Gelu, float x) { return gelu(x).value; }
+__device__ inline float slope(Gelu, float x) { return gelu(x).slope; }
+__device__ inline float value(GeluTanh, float x) { return gelu_tanh(x).value; }
+__device__ inline float slope(GeluTanh, float x) { return gelu_tanh(x).slope; }
 // clang-format on
 
 }  // namespace hinoki::kernels

@@ -39,26 +39,44 @@ Values forward(const Case& c) {
 }
 
 struct Gradients {
-  Values dx, dbias;
+  Values dx, dbias, y;
 };
 
 // The bias's gradient is in wide(dtype): `Sum`.
 template <class T, class Sum = T>
-Gradients backward(const Case& c, bool accumulate = false) {
-  Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols);
+Gradients backward(const Case& c, bool accumulate = false, bool again = false) {
+  Operand<T> dy(c.dy), x(c.x), bias(c.bias), dx(c.rows * c.cols), y(c.rows * c.cols);
   Operand<Sum> dbias(c.cols, Sum(3), reads_if(accumulate));
   bias_gelu_grad.run(here(), {},
                      {.dy = dy.data(),
                       .x = x.data(),
                       .bias = c.biased ? bias.data() : nullptr,
                       .dx = dx.data(),
+                      .y = again ? y.data() : nullptr,
                       .dbias = dbias.data(),
                       .accumulate = accumulate,
                       .rows = c.rows,
                       .cols = c.cols,
                       .form = c.form,
                       .dtype = dtype_of<T>()});
-  return {dx.values(), dbias.values()};
+  return {dx.values(), dbias.values(), again ? y.values() : Values{}};
+}
+
+// The gradient over dy and the value over x, as the backward pass of an MLP has them.
+template <class T>
+Values backward_in_place(const Case& c) {
+  Operand<T> dy(c.dy), x(c.x), bias(c.bias);
+  bias_gelu_grad.run(here(), {},
+                     {.dy = dy.data(),
+                      .x = x.data(),
+                      .bias = c.biased ? bias.data() : nullptr,
+                      .dx = dy.data(),
+                      .y = x.data(),
+                      .rows = c.rows,
+                      .cols = c.cols,
+                      .form = c.form,
+                      .dtype = dtype_of<T>()});
+  return dy.values() + x.values();
 }
 
 class BiasGelu : public testing::TestWithParam<GeluForm> {};
@@ -109,6 +127,26 @@ TEST_P(BiasGelu, AccumulatesOrOverwrites) {
   for (int i = 0; i < 33; ++i) EXPECT_EQ(fresh.dbias[i] + 3, added.dbias[i]);
 }
 
+// To the bit, on every instruction set: what the backward pass multiplies is what the forward pass did.
+TEST_P(BiasGelu, GivesTheSameValueAgain) {
+  for (const int64_t cols : {1, 31, 32, 33, 1000, 4099})
+    for (const int64_t rows : {0, 1, 9}) {
+      const Case c{rows, cols, GetParam(), rows != 1};
+      const auto differences = [&]<class T>() {
+        const Gradients g = backward<T>(c, true, true);
+        Values all = backward_in_place<T>(c) + g.dbias;
+        const Values without = backward<T>(c, true).dx, bias = backward<T>(c, true).dbias, y = forward<T>(c);
+        const Values expected = without + y + bias;
+        for (size_t i = 0; i < all.size(); ++i) all[i] -= expected[i];
+        for (size_t i = 0; i < y.size(); ++i) all.push_back(g.y[i] - y[i]), all.push_back(g.dx[i] - without[i]);
+        return all;
+      };
+      const Values nothing(4 * rows * cols + cols, 0.0);
+      expect_kernel([&] { return differences.operator()<float>(); }, nothing, 0.0);
+      expect_kernel([&] { return differences.operator()<double>(); }, nothing, 0.0);
+    }
+}
+
 // Around the edges of a GPU's tiles: 64 rows; 32 columns, or by vectors 128 in f32 and 256 in bf16.
 TEST_P(BiasGelu, WorksInTilesOnCuda) {
   for (const int64_t cols : {1, 33, 300, 8, 128, 264})
@@ -125,6 +163,10 @@ TEST_P(BiasGelu, WorksInTilesOnCuda) {
             return f.dx + f.dbias;
           },
           g.dx + g.dbias, sum_error);
+      expect_on_cuda([&] { return backward<float>(c, true, true).y; }, y, 4 * 6 * epsilon<float>());
+      expect_on_cuda([&] { return backward<bf16, float>(c, true, true).y; }, y, 3 * epsilon<bf16>());
+      expect_on_cuda([&] { return backward_in_place<float>(c); }, g.dx + y, 4 * 6 * epsilon<float>());
+      expect_on_cuda([&] { return backward_in_place<bf16>(c); }, g.dx + y, 3 * epsilon<bf16>());
       expect_on_cuda([&] { return backward<bf16, float>(c, true).dx; }, g.dx, epsilon<bf16>());
       expect_on_cuda([&] { return backward<bf16, float>(c, true).dbias; }, g.dbias, sum_error);
     }
