@@ -117,6 +117,7 @@ void remove_snapshot(const SnapshotPath& snapshot) {
   const std::string trash = say(snapshot.path, kTemporary, ::getpid(), ".trash");
   remove_tree(trash);
   rename_path(snapshot.path, trash);
+  fsync_directory(parent_of(snapshot.path));  // else a power cut may bring back the name of what is half removed
   remove_tree(trash);
 }
 

@@ -68,7 +68,7 @@ void telling_the_plan(const GptConfig& config, F&& f) {
 
 // What rank 0 does before anybody trains: the folder, its lock, and what a dead run has left in it.
 std::unique_ptr<RunLock> prepare_folder(const GptConfig& config) {
-  make_directory(config.run);
+  make_directory_durably(config.run);
   auto lock = std::make_unique<RunLock>(config.run);
   remove_leftovers(config.run + "/snapshots", *lock);
   for (const char* folder : {"", "/samples"}) remove_temporaries(config.run + folder);

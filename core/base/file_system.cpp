@@ -72,6 +72,15 @@ void make_directory(const std::string& path) {
   if (file_system().mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) fail_writing("create the folder", path, errno);
 }
 
+void make_directory_durably(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return;
+  const std::string parent = parent_of(path);
+  if (parent != path) make_directory_durably(parent);
+  make_directory(path);
+  fsync_directory(parent);
+}
+
 void rename_path(const std::string& from, const std::string& to) {
   if (file_system().rename(from.c_str(), to.c_str()) != 0) fail_writing("rename " + from + " to", to, errno);
 }

@@ -41,6 +41,7 @@ class UseFileSystem {
 [[noreturn]] void fail_writing(const std::string& action, const std::string& path, int error);
 
 void make_directory(const std::string& path);                      // and its parents; content with one that exists
+void make_directory_durably(const std::string& path);              // the names it makes survive a power cut
 void rename_path(const std::string& from, const std::string& to);  // replaces a file, never a full directory
 // Gives `to` what `from` is. What `to` was is afterwards under `from`; false if there was nothing to swap.
 bool swap_paths(const std::string& from, const std::string& to);

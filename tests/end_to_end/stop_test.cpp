@@ -1,13 +1,12 @@
-// Runs that are stopped, killed, and started twice: in the end the undisturbed run's bits, and nothing lost or left
+// Runs that are stopped, and started twice: in the end the undisturbed run's bits, and nothing lost or left
 // over.
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <set>
 
 #include "core/base/file.h"
 #include "core/base/philox.h"
-#include "tests/end_to_end/tiny_program.h"
+#include "tests/end_to_end/undisturbed.h"
 
 namespace hinoki {
 namespace {
@@ -17,41 +16,13 @@ using test::expect_outcome;
 constexpr const char* kSteps = "train.steps=120";  // most of a second
 constexpr const char* kSnapshots = "log.snapshot_every=8";
 
-struct Undisturbed {
-  std::string bytes;
-  std::vector<std::string> losses;
-
-  explicit Undisturbed(const test::TinyProgram& p) {
-    expect_outcome(0, {}, {"train", p.config("whole"), kSteps, kSnapshots});
-    bytes = test::weights_of(p.newest_snapshot(p.path("whole")));
-    losses = test::losses_in(p.path("whole"));
-    EXPECT_EQ(losses.size(), 120u);
-  }
-};
-
-void expect_same(const test::TinyProgram& p, const std::string& name, const Undisturbed& whole) {
-  const std::string run = p.path(name), last = p.newest_snapshot(run);
-  ASSERT_TRUE(last.ends_with("step-00000120")) << last;
-  EXPECT_TRUE(test::weights_of(last) == whole.bytes) << name << ": weights or moments differ";
-  EXPECT_EQ(test::losses_in(run), whole.losses) << name;
-  expect_outcome(0, {last + ": whole"}, {"snapshot", "verify", run});
-}
-
-// Names that a run folder may have when nobody works there.
-void expect_tidy(const std::string& run) {
-  for (const std::string& name : test::names_in(run)) {
-    const std::set<std::string> known = {"config.toml", "log.txt", "metrics.jsonl", "run.lock", "samples", "snapshots"};
-    EXPECT_TRUE(known.contains(name) || name.starts_with("events.out.tfevents.")) << name;
-  }
-  for (const std::string& file : list_tree(run)) EXPECT_EQ(file.find("tmp"), file.npos) << file;
-}
-
 TEST(Stopping, SignalsSaveAndTheRunGoesOnAsIfNothingHadHappened) {
   const test::TinyProgram p;
-  const Undisturbed whole(p);
+  const test::Undisturbed whole(p, {kSteps, kSnapshots});
+  EXPECT_EQ(whole.losses.size(), 120u);
   for (const auto& [number, word] : {std::pair{SIGTERM, "TERM"}, {SIGINT, "INT"}, {SIGUSR1, "USR1"}}) {
     const std::string name = word, run = p.path(name);
-    test::Program program({"train", p.config(name), kSteps, kSnapshots});
+    test::Program program(whole.train(p.config(name)));
     ASSERT_TRUE(program.wait_for("step   1/120"));
     program.send(number);
     const test::Outcome stopped = program.finish();
@@ -60,33 +31,12 @@ TEST(Stopping, SignalsSaveAndTheRunGoesOnAsIfNothingHadHappened) {
          {"stopped by SIG" + name + " after step", std::string(" and saved"), "`hinoki train --resume " + run + "`"})
       EXPECT_NE(stopped.err.find(part), std::string::npos) << part << " lacks in\n" << stopped.err;
     expect_outcome(0, {": whole"}, {"snapshot", "verify", run});
-    expect_tidy(run);
+    test::expect_tidy(run);
     expect_outcome(0, {"resumed from " + run + "/snapshots/step-"}, {"train", "--resume", run});
-    expect_same(p, name, whole);
+    whole.expect_same(p, run);
     expect_outcome(0, {"all 120 steps are done"}, {"train", "--resume", run});
-    expect_same(p, name, whole);
+    whole.expect_same(p, run);
   }
-}
-
-// Also while a run starts, writes, publishes, prunes: whatever the moments hit.
-TEST(Stopping, KilledAgainAndAgainItEndsTheSame) {
-  const test::TinyProgram p;
-  const Undisturbed whole(p);
-  const std::string config = p.config("killed");
-  int killed = 0;
-  for (uint64_t i = 0; i < 12; ++i) {
-    test::Program program({"train", config, kSteps, kSnapshots});
-    program.run_for(std::chrono::milliseconds(philox({.seed = 41}, i)[0] % 350));
-    program.send(SIGKILL);
-    killed += program.finish().code == -SIGKILL;
-  }
-  EXPECT_GE(killed, 3) << "the run is too short for this machine";
-  p.tiny.folder.write("killed/config.toml.tmp-4711", "half");  // moments too short to be hit
-  p.tiny.folder.write("killed/samples/step-1.txt.tmp-4711", "half");
-  p.tiny.folder.write("killed/snapshots/step-00000007.tmp-4711/model.safetensors", "half");
-  expect_outcome(0, {}, {"train", config, kSteps, kSnapshots});
-  expect_same(p, "killed", whole);
-  expect_tidy(p.path("killed"));
 }
 
 TEST(Stopping, ASecondRunInTheSameFolderIsRefusedAndNamesTheFirst) {
