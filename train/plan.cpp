@@ -1,6 +1,7 @@
 #include "train/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <sstream>
 
 #include "core/ops.h"
@@ -63,16 +64,25 @@ Plan make_plan(const PlanFor& what) {
   return plan;
 }
 
-Plan make_plan(const GptConfig& c) {
-  return make_plan({.model = c.model,
-                    .batch = c.train.batch,
-                    .sequence = c.data.sequence,
-                    .recompute = c.train.recompute,
-                    .dtype = c.dtype()});
+Plan make_plan(const GptConfig& c, int ranks) {
+  Plan plan = make_plan({.model = c.model,
+                         .batch = c.train.batch,
+                         .sequence = c.data.sequence,
+                         .recompute = c.train.recompute,
+                         .dtype = c.dtype()});
+  const int64_t slots = std::max<int64_t>(c.train.reduction_slots, std::bit_ceil(unsigned(ranks))) / ranks;
+  plan.reduction_bytes = std::countr_zero(uint64_t(slots)) * plan.gradient_bytes;
+  if (ranks == 1) return plan;
+  plan.reduction_bytes += std::min(int64_t(c.train.bucket_mib * double(1 << 20)), plan.gradient_bytes);
+  if (c.train.zero) {
+    plan.moment_bytes /= ranks;
+    plan.snapshot_bytes /= ranks;
+  }
+  return plan;
 }
 
-std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
-  const Plan plan = make_plan(c);
+std::string print_plan(const GptConfig& c, int64_t corpus_tokens, int ranks) {
+  const Plan plan = make_plan(c, ranks);
   std::ostringstream out;
   const auto row = [&](const char* name, const std::string& value) {
     out << "  " << name << std::string(26 - std::min<size_t>(25, std::string(name).size()), ' ') << value << '\n';
@@ -88,11 +98,15 @@ std::string print_plan(const GptConfig& c, int64_t corpus_tokens) {
   row("steps", say(grouped(c.train.steps), "  = ", grouped(c.train.steps * c.step_tokens()), " tokens"));
   if (corpus_tokens > 0)
     row("steps per epoch", say(grouped(corpus_tokens / c.step_tokens()), "  of ", grouped(corpus_tokens), " tokens"));
-  out << "memory\n";
+  if (ranks > 1)
+    row("sent by a rank per step",
+        say(mebibytes(2 * double(plan.gradient_bytes) * (ranks - 1) / ranks), "  of ", ranks, " ranks"));
+  out << (ranks > 1 ? "memory of a rank\n" : "memory\n");
   row("weights", mebibytes(double(plan.weight_bytes)));
   if (plan.master_bytes) row("f32 masters", mebibytes(double(plan.master_bytes)));
   row("gradients", mebibytes(double(plan.gradient_bytes)));
   row("moments", mebibytes(double(plan.moment_bytes)));
+  if (plan.reduction_bytes) row("sums of slots and ranks", mebibytes(double(plan.reduction_bytes)));
   row("activations, about", mebibytes(double(plan.activation_bytes)));
   row("copy for snapshots",
       mebibytes(double(plan.snapshot_bytes)) + (c.device == Device::cpu ? "" : "  not on the GPU"));

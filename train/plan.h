@@ -10,9 +10,12 @@ struct Plan {
   int64_t parameters = 0;      // elements
   double flops_per_token = 0;  // forward and backward, attention in full
   int64_t weight_bytes = 0, master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
+  int64_t reduction_bytes = 0;   // sums of slots that wait for others, and what other ranks send
   int64_t activation_bytes = 0;  // what the backward pass of one micro-batch keeps, and its largest temporaries
   int64_t snapshot_bytes = 0;    // the copy that is written while training goes on, in the machine's own memory
-  int64_t total() const { return weight_bytes + master_bytes + gradient_bytes + moment_bytes + activation_bytes; }
+  int64_t total() const {
+    return weight_bytes + master_bytes + gradient_bytes + moment_bytes + reduction_bytes + activation_bytes;
+  }
   int64_t total(Device device) const { return total() + (device == Device::cpu ? snapshot_bytes : 0); }
 };
 
@@ -23,9 +26,10 @@ struct PlanFor {
   DType dtype = DType::f32;  // of weights and activations
 };
 Plan make_plan(const PlanFor& what);
-Plan make_plan(const GptConfig& config);
+// Of one rank among `ranks`.
+Plan make_plan(const GptConfig& config, int ranks = 1);
 // The lines of `hinoki plan`. `corpus_tokens`: of the training split, 0 if unknown.
-std::string print_plan(const GptConfig& config, int64_t corpus_tokens);
+std::string print_plan(const GptConfig& config, int64_t corpus_tokens, int ranks = 1);
 // For a run that memory is too short for: its plan, and what would need how much less.
 std::string print_shortage(const GptConfig& config);
 

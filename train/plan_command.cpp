@@ -26,15 +26,19 @@ void add_plan_command(CLI::App& app) {
   struct Options {
     std::string config;
     std::vector<std::string> overrides;
+    int ranks = 1;
   };
   auto* command = app.add_subcommand("plan", "Print parameters, FLOPs, memory and steps of a config; runs nothing");
   auto o = std::make_shared<Options>();
   command->add_option("config", o->config, "Config file (TOML)")->required();
   command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
+  command->add_option("--ranks", o->ranks, "Ranks that share the work: memory is that of one of them")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 16));
   command->callback([o] {
     GptConfig config;
     load_config(o->config, o->overrides, config);
-    std::fputs(print_plan(config, corpus_tokens(config)).c_str(), stdout);
+    std::fputs(print_plan(config, corpus_tokens(config), o->ranks).c_str(), stdout);
   });
 }
 

@@ -46,6 +46,7 @@ class Run {
   const Parameters& parameters() const { return parameters_; }
   const Optimizer& optimizer() const { return *optimizer_; }
   Communicator& ranks() const { return ranks_; }
+  int64_t reduction_bytes() const { return reducer_->buffer_bytes(); }
   const TokenCorpus& validation() const { return validation_; }
   int64_t training_tokens() const;
   std::string snapshots() const { return config_.run + "/snapshots"; }

@@ -45,13 +45,15 @@ void require_run(const std::string& folder) {
 }
 
 // Refused here with figures, and not by the kernel in the middle of a step.
-void require_memory(const GptConfig& config) {
-  const Plan plan = make_plan(config);
+void require_memory(const GptConfig& config, int ranks) {
+  const Plan plan = make_plan(config, ranks);
+  const int sharing = config.device == Device::cpu ? local_ranks() : 1;
   const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
                                                   : double(device_table(config.device).total_memory());
-  const auto needs = double(plan.total(config.device));
+  const auto needs = double(plan.total(config.device)) * sharing;
   if (needs > has)
-    fail<Exit::usage>("this run needs about ", mebibytes(needs), " of memory, the ",
+    fail<Exit::usage>("this run needs about ", mebibytes(needs), " of memory",
+                      sharing > 1 ? say(" for ", sharing, " ranks on a machine") : "", ", the ",
                       config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has), "\n",
                       print_shortage(config));
 }
@@ -98,7 +100,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   together(ranks, "start", [&] {
     if (config.device == Device::cuda) require_cuda(ranks.alone() ? 0 : local_rank());
     if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
-    require_memory(config);
+    require_memory(config, ranks.size());
     if (!ranks.first()) return;
     lock = prepare_folder(config);
     if (const auto found = newest(config)) snapshot = found->path;
@@ -117,7 +119,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   if (run->steps_done() > 0 && run->steps_done() >= config.train.steps)
     inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");
   if (ranks.first()) write_file_durably(config.run + "/config.toml", print_config(config));
-  inform(print_plan(config, run->training_tokens()));
+  inform(print_plan(config, run->training_tokens(), ranks.size()));
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
   if (!ranks.alone()) inform(ranks.size(), " ranks, ", config.train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");

@@ -46,6 +46,17 @@ Strings environment_of(const Surroundings& around) {
   return Strings(std::move(all));
 }
 
+// mpirun hides the ranks' exit codes, and ends all ranks when one ends, but for --enable-recovery.
+std::vector<std::string> command_line(const std::vector<std::string>& arguments, int ranks) {
+  std::vector<std::string> all;
+  if (ranks > 0)
+    all = {"mpirun", "--allow-run-as-root", "--oversubscribe", "--enable-recovery", "--bind-to", "none",
+           "-np",    std::to_string(ranks)};
+  all.emplace_back(HINOKI_PROGRAM);
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  return all;
+}
+
 [[noreturn]] void become_program(int program, const Surroundings& around, char** arguments, char** environment) {
   if (around.largest_file > 0) {
     const rlimit limit{rlim_t(around.largest_file), rlim_t(around.largest_file)};
@@ -60,15 +71,16 @@ Strings environment_of(const Surroundings& around) {
 
 }  // namespace
 
+const char* program_path() { return HINOKI_PROGRAM; }
+
 Program::Program(const std::vector<std::string>& arguments, const Surroundings& around) {
-  std::vector<std::string> all{HINOKI_PROGRAM};
-  all.insert(all.end(), arguments.begin(), arguments.end());
-  Strings argv(std::move(all)), environment = environment_of(around);
-  const int program = open(HINOKI_PROGRAM, O_RDONLY | O_CLOEXEC);
+  const char* const file = around.ranks > 0 ? "/usr/bin/mpirun" : HINOKI_PROGRAM;
+  Strings argv(command_line(arguments, around.ranks)), environment = environment_of(around);
+  const int program = open(file, O_RDONLY | O_CLOEXEC);
   // A pipe of packets: a read gives what one write gave.
   int out[2], err[2];
   if (program < 0 || pipe2(out, O_CLOEXEC | O_DIRECT) != 0 || pipe2(err, O_CLOEXEC) != 0) {
-    ADD_FAILURE() << "cannot start " << HINOKI_PROGRAM << ": " << std::strerror(errno);
+    ADD_FAILURE() << "cannot start " << file << ": " << std::strerror(errno);
     return;
   }
   pid_ = fork();

@@ -14,6 +14,7 @@ struct Surroundings {
   int64_t largest_file = 0;   // no file may grow past it (EFBIG instead of a signal), as on a full disk; 0: no limit
   bool unprivileged = false;  // as a user who may not do everything, when the tests are run by root
   std::map<std::string, std::string> environment = {};
+  int ranks = 0;  // started by mpirun as so many processes; 0: by itself
 };
 
 struct Outcome {
@@ -46,6 +47,8 @@ class Program {
   int out_ = -1, err_ = -1;
   Outcome outcome_;
 };
+
+const char* program_path();
 
 Outcome run_program(const std::vector<std::string>& arguments, const Surroundings& around = {});
 

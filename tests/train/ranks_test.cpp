@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_run.h"
+#include "train/plan.h"
 #include "train/publication.h"
 #include "train/run.h"
 
@@ -114,6 +115,24 @@ TEST_F(Ranks, AResumeMayHaveAnotherNumberOfThem) {
     EXPECT_EQ(first.losses, alone.losses) << "stopped after " << k;
     EXPECT_TRUE(second.weights == alone.weights && second.moments == alone.moments) << "stopped after " << k;
   }
+}
+
+// The plan's arithmetic against the buffers that are there.
+TEST_F(Ranks, NeedWhatThePlanTells) {
+  const test::TinyRun tiny;
+  for (const Way& way : {Way{1}, Way{2, 1, 1}, Way{4, 1, 0}, Way{8, 1, 1}})
+    test::on_ranks(way.ranks, [&](Communicator& ranks) {
+      GptConfig config = wide(tiny, "run");
+      config.train.zero = way.zero;
+      const hinoki::Run run(config, ranks);
+      const Plan plan = make_plan(config, way.ranks);
+      // Parts are whole chunks, so a rank may have one more than its share of each bucket.
+      const double chunk = 4 * Parameters::kChunk, buckets = double(plan.gradient_bytes) / (1 << 19) + 1;
+      EXPECT_LE(run.reduction_bytes(), double(plan.reduction_bytes) + chunk * way.ranks) << way.ranks;
+      EXPECT_GE(run.reduction_bytes(), double(plan.reduction_bytes) - chunk) << way.ranks;
+      const double moments = double(run.optimizer().bytes());
+      EXPECT_NEAR(moments, double(plan.moment_bytes), way.zero ? 2 * chunk * buckets : 0) << way.ranks;
+    });
 }
 
 TEST_F(Ranks, ThatCannotShareTheSlotsAreRefused) {
