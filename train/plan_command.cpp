@@ -26,14 +26,17 @@ void add_plan_command(CLI::App& app) {
   struct Options {
     std::string config;
     std::vector<std::string> overrides;
+    bool run_folder = false;
   };
   auto* command = app.add_subcommand("plan", "Print parameters, FLOPs, memory and steps of a config; runs nothing");
   auto o = std::make_shared<Options>();
   command->add_option("config", o->config, "Config file (TOML)")->required();
   command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
+  command->add_flag("--run-folder", o->run_folder, "Print the run folder and nothing else, for scripts");
   command->callback([o] {
     GptConfig config;
     load_config(o->config, o->overrides, config);
+    if (o->run_folder) return void(std::puts(config.run.c_str()));
     std::fputs(print_plan(config, corpus_tokens(config)).c_str(), stdout);
   });
 }
