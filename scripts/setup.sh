@@ -12,11 +12,13 @@ packages="
   python3"
 
 # The references: HDF5's and sentencepiece's own programs, PyTorch on the OpenBLAS that uses every core
-# (alone it would fall to the reference BLAS, tens of times slower), clang with the runtime its fuzzer needs.
+# (alone it would fall to the reference BLAS, tens of times slower), clang with the runtime its fuzzer needs, and what
+# makes two hosts out of one and reads the launch scripts.
 test_packages="
   hdf5-tools sentencepiece
   python3-venv python3-torch python3-numpy libopenblas0-openmp
-  clang libclang-rt-14-dev clang-format"
+  clang libclang-rt-14-dev clang-format
+  iproute2 hostname shellcheck python3-yaml"
 
 for argument in "$@"; do
   case $argument in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passes the tests, from a bare Debian 12 machine. Stages run in order; name some to run only those:
-#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|interop|fuzz]...
+#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|multi_node|interop|fuzz]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
@@ -52,13 +52,16 @@ cuda() {
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
+# Two hosts that lose each other, through the launch scripts.
+multi_node() { bash tests/multi_node/run.sh; }
+
 # transformers, tokenizers, TensorBoard, HDF5 and sentencepiece on what we wrote, and ours on what they wrote.
 interop() { bash tests/interop/run.sh; }
 
 fuzz() { bash scripts/fuzz.sh 10; }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn interop fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn multi_node interop fuzz)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   printf '\n=== %s\n' "$stage"

@@ -27,6 +27,7 @@ void add_plan_command(CLI::App& app) {
     std::string config;
     std::vector<std::string> overrides;
     int ranks = 1;
+    bool run_folder = false;
   };
   auto* command = app.add_subcommand("plan", "Print parameters, FLOPs, memory and steps of a config; runs nothing");
   auto o = std::make_shared<Options>();
@@ -35,9 +36,11 @@ void add_plan_command(CLI::App& app) {
   command->add_option("--ranks", o->ranks, "Ranks that share the work: memory is that of one of them")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));
+  command->add_flag("--run-folder", o->run_folder, "Print the run folder and nothing else, for scripts");
   command->callback([o] {
     GptConfig config;
     load_config(o->config, o->overrides, config);
+    if (o->run_folder) return void(std::puts(config.run.c_str()));
     std::fputs(print_plan(config, corpus_tokens(config), o->ranks).c_str(), stdout);
   });
 }

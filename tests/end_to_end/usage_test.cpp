@@ -47,6 +47,7 @@ TEST(Usage, ConfigsThatAreWrong) {
                  {"train", config, "data.sequence=64", "model.max_position_embeddings=32"});
   expect_outcome(2, {"hidden_size 32 is not a multiple of num_attention_heads 5"},
                  {"plan", config, "model.num_attention_heads=5"});
+  expect_outcome(0, {p.path("run") + "\n"}, {"plan", "--run-folder", config});
   EXPECT_FALSE(std::filesystem::exists(p.path("run"))) << "refused before anything is made";
 }
 
