@@ -36,6 +36,7 @@ class Run {
   // fails with. Weights that are not finite are never saved: Exit::numerical.
   double start_saving(std::function<void()> before_publishing = {});
   void finish_saving() { saving_->finish(); }
+  void settle_saving() { saving_->settle(); }
   std::optional<SnapshotWriter::Saved> saved() { return saving_->finished(); }  // since it was last asked; rank 0's
   std::string save();  // and waits; gives the snapshot's path at rank 0
 

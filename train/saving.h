@@ -16,6 +16,7 @@ class Saving {
   double start(const RunState& state,
                std::function<void()> before_publishing);  // the seconds that training stood still
   void finish();                                          // waits until what was started is published
+  void settle() { writer_.wait(); }  // only until this rank's thread has nothing to do; asks no other rank
 
   // Between steps: is this rank's part of the snapshot under way on the disk, and how many ranks' parts are.
   int64_t part_done() const { return under_way_ && writer_.part_done(); }

@@ -62,9 +62,9 @@ TrainLoop::TrainLoop(const GptConfig& config, Run& run)
 }
 
 TrainLoop::~TrainLoop() {
-  if (run_.sharded()) return;  // what all have not finished together cannot be finished by one
   try {
-    finish_saving();
+    run_.settle_saving();  // what all ranks have not finished together cannot be finished by one
+    show_saved();
   } catch (const std::exception& e) {
     warn("a snapshot was not saved: ", e.what());
   }

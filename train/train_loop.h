@@ -30,7 +30,7 @@ class Records {
 class TrainLoop {
  public:
   TrainLoop(const GptConfig& config, Run& run);
-  // However a run ends, a save that has begun is finished, and what it uses of this object lives as long.
+  // However a run ends, what the writing thread has begun is finished, and what it uses of this object lives as long.
   ~TrainLoop();
 
   // Throws Exit::stopped when a signal has stopped it and all is saved.

@@ -73,6 +73,28 @@ TEST(FullDisk, AFileSystemThatIsFullLosesNothing) {
   d.expect_recovers(config, run, saved);
 }
 
+// Its folder of snapshots may not be written in any more: said with the folder and what to do, and a run that stops
+// there goes on once it may.
+TEST(ReadOnlyFolder, OfSnapshotsLosesNothing) {
+  Disk d;
+  const std::string config = d.p.config("run"), run = d.p.path("run"), snapshots = run + "/snapshots";
+  expect_outcome(0, {}, {"train", config, "train.steps=5", "learning_rate.decay_steps=20"});
+  const auto allow = [&](unsigned folder, unsigned file) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(run))
+      std::filesystem::permissions(entry, std::filesystem::perms(entry.is_directory() ? 0777 : file));
+    std::filesystem::permissions(run, std::filesystem::perms(0777));
+    std::filesystem::permissions(snapshots, std::filesystem::perms(folder));
+  };
+  allow(0555, 0666);
+  const test::Surroundings user{.unprivileged = true};
+  expect_outcome(1,
+                 {"cannot create the folder " + snapshots + "/step-00000010.tmp-", "Permission denied",
+                  "make the folder writable or choose another one"},
+                 {"train", config, kSnapshots}, user);
+  allow(0777, 0666);
+  d.expect_recovers(config, run, 1);
+}
+
 TEST(FullDisk, OfDataAndTokenizersAndExports) {
   test::TinyProgram p;
   const std::string snapshot = p.newest_snapshot(p.trained());

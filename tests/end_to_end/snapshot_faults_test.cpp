@@ -63,6 +63,20 @@ TEST(SnapshotFaults, PartsThatAreMissing) {
                  {"train", r.p.config("next"), "start_from=" + r.all + "step-00000099"});
 }
 
+// Whole by itself, and not of these files.
+TEST(SnapshotFaults, AManifestOfAnotherSnapshotIsNoticed) {
+  const TwoSnapshots r;
+  const std::string newest = r.all + "step-00000020", older = r.all + "step-00000010";
+  std::filesystem::copy_file(older + "/manifest.json", newest + "/manifest.json",
+                             std::filesystem::copy_options::overwrite_existing);
+  expect_outcome(4,
+                 {newest + ": DAMAGED", "is damaged in tensor \"embed_out.weight\"", "in tensor \"m.embed_out.weight\"",
+                  "state/run.json"},
+                 {"snapshot", "verify", r.run});
+  expect_outcome(0, {"rejected a snapshot: " + newest, "resumed from " + older}, {"train", "--resume", r.run});
+  expect_outcome(0, {newest + ": whole"}, {"snapshot", "verify", r.run});
+}
+
 TEST(SnapshotFaults, OfAnotherModelIsRefused) {
   const TwoSnapshots r;
   const std::string bytes = test::weights_of(r.all + "step-00000020");

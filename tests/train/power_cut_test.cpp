@@ -9,6 +9,7 @@
 #include "core/base/hash128.h"
 #include "core/base/log.h"
 #include "tests/support/faulty_disk.h"
+#include "tests/support/ranks.h"
 #include "tests/support/simulated_disk.h"
 #include "tests/support/tiny_run.h"
 #include "tests/support/tiny_snapshot.h"
@@ -178,49 +179,74 @@ TEST_F(PowerCut, ASaveThatDoesNotFlushIsFoundOut) {
   EXPECT_GT(faults_without(false, true), 0u);
 }
 
-// All of a real save: weights, moments, texts, tokenizer, beside the records that lead to it.
-TEST(PowerCutOfARun, LeavesTheOldSnapshotOrTheNewAndTheRecordsBeforeIt) {
-  set_quiet(true);
-  const test::TinyRun tiny;
+// A real save beside the records that lead to it, by one rank, or by two that each write their parts.
+struct SavedRun {
+  test::TinyRun tiny;
   GptConfig config = tiny.config;
-  config.log.keep_last = 1;
-  hinoki::Run run(config);
-  make_directory(config.run);
-  const auto train_and_save = [&](int64_t steps) {
-    MetricsFile metrics(config.run + "/metrics.jsonl", run.steps_done());
-    for (int64_t i = 0; i < steps; ++i) metrics.append(run.step().step, {{"x", int64_t{1}}});
-    run.start_saving([&] { metrics.sync(); });
-    run.finish_saving();
-  };
-  const auto weights_of = [](const std::string& path) {
+  int ranks;
+  std::map<int64_t, Hash128> bits;              // of weights and moments, by step
+  std::map<int64_t, std::string> records = {};  // up to that step
+
+  explicit SavedRun(int n) : ranks(n) {
+    config.log.keep_last = 1;
+    config.train.zero = n > 1;
+    make_directory(config.run);
+  }
+  std::string snapshots() const { return config.run + "/snapshots"; }
+  static Hash128 bits_of(const std::string& path) {
     return hash128(bytes_of_file(path + "/model.safetensors") + bytes_of_file(path + "/state/optimizer.safetensors"));
-  };
-  std::map<int64_t, Hash128> expected;
-  std::map<int64_t, std::string> records;
-  const auto remember = [&] {
-    expected[run.steps_done()] = weights_of(list_snapshots(run.snapshots()).back().path);
-    records[run.steps_done()] = bytes_of_file(config.run + "/metrics.jsonl");
-  };
-  train_and_save(1), remember();
-  const Recorded recorded = record(config.run, [&] { train_and_save(2); });
-  remember();
-  EXPECT_EQ(list_snapshots(run.snapshots()).size(), 1u);
-  const auto judge = [&](const std::string& folder) -> Verdict {
+  }
+
+  // Goes on from what is there, as the program does.
+  void train(int64_t until) {
+    test::on_ranks(ranks, [&](Communicator& all) {
+      hinoki::Run run(config, all);
+      if (const auto usable = find_usable(snapshots()); usable.found) run.resume(usable.found->path);
+      std::optional<MetricsFile> metrics;
+      if (all.first()) metrics.emplace(config.run + "/metrics.jsonl", run.steps_done());
+      while (run.steps_done() < until) {
+        const StepReport report = run.step();
+        if (metrics) metrics->append(report.step, {{"train/loss", report.loss}});
+      }
+      run.start_saving([&] { metrics->sync(); });
+      run.finish_saving();
+    });
+    bits[until] = bits_of(list_snapshots(snapshots()).back().path);
+    records[until] = bytes_of_file(config.run + "/metrics.jsonl");
+  }
+
+  Verdict judge(const std::string& run) const {
     int64_t newest = -1;
-    for (const SnapshotPath& s : list_snapshots(folder + "/snapshots")) {
+    for (const SnapshotPath& s : list_snapshots(run + "/snapshots")) {
       newest = s.step;
       if (const auto damage = verify_snapshot(s.path); !damage.empty()) return {false, "in sight is " + damage[0]};
-      if (!expected.contains(newest) || weights_of(s.path) != expected[newest]) return {false, s.path + ": other bits"};
+      if (!bits.contains(newest) || bits_of(s.path) != bits.at(newest)) return {false, s.path + " holds other bits"};
     }
     if (newest < 0) return {false, "no snapshot is left"};
-    if (!bytes_of_file(folder + "/metrics.jsonl").starts_with(records[newest]))
+    if (!bytes_of_file(run + "/metrics.jsonl").starts_with(records.at(newest)))
       return {false, say("records before the snapshot of step ", newest, " are lost")};
-    return {newest == 3, ""};
-  };
+    return {newest == bits.rbegin()->first, ""};
+  }
+};
+
+class PowerCutOfARun : public testing::TestWithParam<int> {
+ protected:
+  void SetUp() override { set_quiet(true); }
+  void TearDown() override { set_quiet(false); }
+};
+
+TEST_P(PowerCutOfARun, LeavesTheOldSnapshotOrTheNewAndTheRecordsBeforeIt) {
+  SavedRun run(GetParam());
+  run.train(1);
+  const Recorded recorded = record(run.config.run, [&] { run.train(3); });
+  EXPECT_EQ(list_snapshots(run.snapshots()).size(), 1u);
   const int64_t seeds = test::torture_count("HINOKI_TORTURE_SEEDS", 3);
-  expect_no_faults("save of a run", cut_everywhere(recorded, all_losses(seeds), judge));
-  set_quiet(false);
+  const auto judge = [&](const std::string& folder) { return run.judge(folder); };
+  expect_no_faults(run.ranks == 1 ? "save of a run" : "save of a run of two ranks",
+                   cut_everywhere(recorded, all_losses(seeds), judge));
 }
+
+INSTANTIATE_TEST_SUITE_P(Ranks, PowerCutOfARun, testing::Values(1, 2));
 
 }  // namespace
 }  // namespace hinoki

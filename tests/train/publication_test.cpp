@@ -70,6 +70,28 @@ TEST(Publication, FallsBackWithALineForEachRejected) {
   EXPECT_EQ(list_directory(run.path()).size(), 4u);
 }
 
+TEST(Publication, AMissingShardIsNamedAndTheSnapshotPassedOver) {
+  const TemporaryFolder run;
+  publish_tiny_snapshot(run.path(), 1);
+  const std::vector<float> values(8, 2);
+  Publication publication(run.path(), 2);
+  SafetensorsWriter writer = SafetensorsWriter::create(
+      publication.folder(),
+      SafetensorsLayout({{"a", DType::f32, {8}}, {"b", DType::f32, {8}}, {"c", DType::f32, {8}}}, {.shard_bytes = 40}));
+  for (const char* name : {"a", "b", "c"}) writer.write(name, std::as_bytes(std::span(values)));
+  writer.finish();
+  const std::string path = publication.publish(Json::object());
+  ASSERT_TRUE(is_file(path + "/model-00002-of-00003.safetensors"));
+  EXPECT_TRUE(verify_snapshot(path).empty());
+  std::filesystem::remove(path + "/model-00002-of-00003.safetensors");
+  const UsableSnapshot usable = find_usable(run.path());
+  ASSERT_TRUE(usable.found);
+  EXPECT_EQ(usable.found->step, 1);
+  EXPECT_EQ(usable.rejected,
+            std::vector{path + " cannot be used: " + path + "/model-00002-of-00003.safetensors: is missing"});
+  expect_error(Exit::data, {"model-00002-of-00003.safetensors", "cannot read"}, [&] { ModelWeights::open(path); });
+}
+
 TEST(Publication, PruneKeepsTheRuleAndTheLastVerified) {
   const TemporaryFolder run;
   for (int64_t step = 10; step <= 80; step += 10) publish_tiny_snapshot(run.path(), step);

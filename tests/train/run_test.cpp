@@ -59,6 +59,7 @@ using RunTest = Quiet;
 TEST_F(RunTest, StoppedAtAnyStepAndResumedIsTheSameRun) {
   const test::TinyRun tiny;
   const Bits whole = undisturbed(tiny.config);
+  int others = 0;
   for (int64_t k = 0; k < 20; ++k) {
     const GptConfig config = tiny.in("stopped-" + std::to_string(k));
     Bits bits;
@@ -74,7 +75,9 @@ TEST_F(RunTest, StoppedAtAnyStepAndResumedIsTheSameRun) {
     add_state(second, bits);
     EXPECT_EQ(bits.losses, whole.losses) << "stopped after step " << k;
     EXPECT_TRUE(bits == whole) << "stopped after step " << k;
+    others += bits != whole;
   }
+  std::printf("resumes: from each of 20 steps of a run, %d of them not bitwise the same\n", others);
 }
 
 TEST_F(RunTest, LearnsAndDoesNotDependOnThreads) {
