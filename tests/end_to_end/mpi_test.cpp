@@ -54,7 +54,7 @@ TEST(Mpi, ASignalToOneSavesOnAllAndAnotherNumberGoesOn) {
   ASSERT_EQ(run_program(train(p.config("alone"), steps)).code, 0);
   const std::string config = p.config("stopped");
   Program first(train(config, steps), ranks(4));
-  ASSERT_TRUE(first.wait_for("step 3/"));
+  ASSERT_TRUE(first.wait_for("/60 | loss"));
   ::kill(first.pid(), SIGUSR1);  // mpirun forwards it
   first.finish();
   for (int r = 0; r < 4; ++r) EXPECT_EQ(status_of(p.path("stopped"), r), 75) << r;
@@ -81,7 +81,7 @@ void lose_one(int signal) {
   const std::string config = p.config("lost");
   Program run(train(config, {"train.steps=1000000", "log.every=1", "log.snapshot_every=10", "train.deadline=2"}),
               ranks(4));
-  ASSERT_TRUE(run.wait_for("step 12/"));
+  ASSERT_TRUE(run.wait_for("saved "));
   const std::vector<pid_t> processes = processes_of(config);
   ASSERT_EQ(processes.size(), 4u);
   ::kill(processes[2], signal);
