@@ -15,26 +15,32 @@ struct Arrays {
   const float* gradient;
   float *m, *v;
   bf16* copy;
+  const uint32_t* decays;
   int64_t count;
+
+  __device__ bool has_decay(int64_t i) const {
+    return decays == nullptr || (decays[i / kDecayWord] >> (i / kDecayRun % 32) & 1) != 0;
+  }
 };
 
-__device__ void update(const AdamWFactors<float>& f, float gradient, float& weight, float& m, float& v) {
+__device__ void update(const AdamWFactors<float>& f, float keep, float gradient, float& weight, float& m, float& v) {
   const float d = f.gradient * gradient;
   m = m + f.beta1_rest * (d - m);
   v = f.beta2 * v + f.beta2_rest * (d * d);
-  weight = f.keep * weight - f.rate * m / (sqrtf(v) * f.root + f.eps);
+  weight = keep * weight - f.rate * m / (sqrtf(v) * f.root + f.eps);
 }
 
 __global__ void __launch_bounds__(kThreads) update_vectors(Arrays a, AdamWFactors<float> f) {
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * 4;
   if (i + 4 <= a.count) {
+    const float keep = a.has_decay(i) ? f.keep : 1;
     float gradient[4], weight[4], m[4], v[4];
     load_vector(gradient, a.gradient + i);
     load_vector(weight, a.weight + i);
     load_vector(m, a.m + i);
     load_vector(v, a.v + i);
 #pragma unroll
-    for (int j = 0; j < 4; ++j) update(f, gradient[j], weight[j], m[j], v[j]);
+    for (int j = 0; j < 4; ++j) update(f, keep, gradient[j], weight[j], m[j], v[j]);
     store_vector(a.weight + i, weight);
     store_vector(a.m + i, m);
     store_vector(a.v + i, v);
@@ -44,7 +50,7 @@ __global__ void __launch_bounds__(kThreads) update_vectors(Arrays a, AdamWFactor
     return;
   }
   for (int64_t j = i; j < a.count; ++j) {
-    update(f, a.gradient[j], a.weight[j], a.m[j], a.v[j]);
+    update(f, a.has_decay(j) ? f.keep : 1, a.gradient[j], a.weight[j], a.m[j], a.v[j]);
     if (a.copy != nullptr) a.copy[j] = narrow<bf16>(a.weight[j]);
   }
 }
@@ -52,7 +58,7 @@ __global__ void __launch_bounds__(kThreads) update_vectors(Arrays a, AdamWFactor
 __global__ void __launch_bounds__(kThreads) update_each(Arrays a, AdamWFactors<float> f) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= a.count) return;
-  update(f, a.gradient[i], a.weight[i], a.m[i], a.v[i]);
+  update(f, a.has_decay(i) ? f.keep : 1, a.gradient[i], a.weight[i], a.m[i], a.v[i]);
   if (a.copy != nullptr) a.copy[i] = narrow<bf16>(a.weight[i]);
 }
 
@@ -63,6 +69,7 @@ const bool ready = adamw.provide(Device::cuda, [](const AdamW& k, Stream stream)
                  .m = static_cast<float*>(k.m),
                  .v = static_cast<float*>(k.v),
                  .copy = static_cast<bf16*>(k.copy),
+                 .decays = k.decays,
                  .count = k.count};
   const bool vectors = vector_aligned(a.weight) && vector_aligned(a.gradient) && vector_aligned(a.m) &&
                        vector_aligned(a.v) && reinterpret_cast<uintptr_t>(a.copy) % 8 == 0;

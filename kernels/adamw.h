@@ -8,6 +8,7 @@ namespace hinoki::kernels {
 //   weight = weight - lr * weight_decay * weight
 //   m = m + (1 - beta1) (d - m),  v = beta2 v + (1 - beta2) d^2
 //   weight = weight - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+// Many parameters in one array take one pass: a bit for each 16 elements says whether they decay.
 struct AdamW {
   void* weight;          // updated, as are m and v
   const void* gradient;  // a sum over the batch
@@ -18,7 +19,11 @@ struct AdamW {
   int64_t step;               // of the update, from 1
   DType dtype;                // of all arrays but the copy
   void* copy = nullptr;       // bf16 [count], the new weights rounded; null: not wanted
+  // [ceil(count / 512)]: bit i / 16 % 32 of word i / 512 is 0 where element i has no weight decay; null: all have it
+  const uint32_t* decays = nullptr;
 };
+
+constexpr int64_t kDecayRun = 16, kDecayWord = 32 * kDecayRun;  // elements of a bit, of a word
 
 inline Kernel<AdamW> adamw{"adamw"};
 

@@ -60,7 +60,8 @@ struct Place {
   Weight before = 0;
 };
 
-// `measure`(id) is what is summed. Each thread counts in bins of its own, [digit][thread].
+// `measure`(id) is what is summed. Each thread counts in bins of its own, [digit][thread]. All have read the bins when
+// the totals are there, and the totals when all have counted again: two barriers a round order both.
 template <class F>
 __device__ Place find_by_logit(const Row& row, Weight target, Weight* bins, F measure) {
   SHARED(totals, Weight[kDigits]);
@@ -82,7 +83,6 @@ __device__ Place find_by_logit(const Row& row, Weight target, Weight* bins, F me
     int digit = kDigits - 1;
     for (; digit > 0 && place.before + totals[digit] <= target; --digit) place.before += totals[digit];
     place.key = place.key << 4 | uint32_t(digit);
-    __syncthreads();  // bins and totals are written again
   }
   return place;
 }

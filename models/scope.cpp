@@ -9,8 +9,6 @@
 namespace hinoki {
 namespace {
 
-constexpr int64_t kAlign = 16;  // elements: every parameter starts on a cache line
-
 template <class T>
 void fill_normal(T* out, int64_t n, const RandomKey& key, double std) {
   parallel_blocks(n, int64_t{1} << 16, [&](int64_t begin, int64_t end) {

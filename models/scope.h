@@ -66,11 +66,14 @@ class Parameters {
   DType master_dtype() const { return wide(dtype_); }       // of masters, gradients and moments
   bool has_masters() const { return masters_ != nullptr; }  // apart from the weights
   Device device() const { return device_; }
+  // The flat buffers. A parameter begins at its offset in each of them.
   void* gradients() const { return gradients_->data(); }
+  void* masters() const { return (masters_ ? masters_ : weights_)->data(); }
+  void* weights() const { return weights_->data(); }
   Storage& gradient_storage() { return *gradients_; }
   Storage& weight_storage() { return *weights_; }
 
-  static constexpr int64_t kChunk = 64 * 1024;
+  static constexpr int64_t kChunk = 64 * 1024, kAlign = 16;  // elements; every parameter starts on a cache line
 
  private:
   DType dtype_;

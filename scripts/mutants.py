@@ -1,9 +1,10 @@
 """Removes each barrier, wait and commit from the CUDA kernels in turn and says which tests notice:
-mutants.py [--build build-emulated] [--limit SECONDS] [FILE.cu|FILE.h]...
+mutants.py [--build build-emulated] [--limit SECONDS] [--table FILE.md] [FILE.cu|FILE.h]...
 
 A mutant is compiled and linked beside the build, never into it; the sources stay as they are. A test that fails, hangs or
 crashes has caught it. The tests of a kernel file are those of tests/**/<stem>_test.{cpp,cu}; those of a header, the tests of
-all kernel files that include it and the .cu tests that do. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
+all kernel files that include it and the .cu tests that do. --table keeps the list of what was tried in a page, in which the
+lines of the files tried now replace their older ones. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
 import argparse
 import os
 import re
@@ -107,7 +108,7 @@ class Build:
 
 
 def verdict(program, tests, limit):
-    """(caught, what was seen first)"""
+    """(caught, the test that failed and what was seen first)"""
     try:
         done = subprocess.run([program, "--gtest_brief=1", "--gtest_fail_fast", "--gtest_filter=" + tests], text=True,
                               capture_output=True, timeout=limit)
@@ -118,9 +119,10 @@ def verdict(program, tests, limit):
         if not re.search(r"\[  PASSED  \] [1-9]", output):
             return None, "no test ran: " + tests
         return False, ""
+    test = re.search(r"\[  FAILED  \] (\S+?)[,\s]", output)
     seen = re.search(r"(race|uninitialised|out of bounds|lanes diverge|threads diverge|deadlock|returned|undefined|another run|"
                      r"output \d+ is|not device memory)[^\n]*", output)
-    return True, seen.group()[:150] if seen else f"failed ({done.returncode})"
+    return True, f"{test.group(1) if test else 'none ended'}: {seen.group()[:150] if seen else f'failed ({done.returncode})'}"
 
 
 def try_mutant(build, path, text, sources, limit):
@@ -141,10 +143,38 @@ def try_mutant(build, path, text, sources, limit):
         return verdict(program, filter_of(sources), limit)
 
 
+HEADING = """# Barriers removed one by one
+
+Written by `scripts/mutants.py --table docs/kernels-mutants.md`: each barrier, wait and commit of the CUDA kernels is taken out
+alone, and the tests of its file run on the emulator until one fails.
+
+| place | without | caught by | as |
+| --- | --- | --- | --- |
+"""
+
+
+def write_table(path, tried):
+    """`tried`: {file: [(line, step, kind, seen)]}"""
+    rows = []
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            rows = [line for line in file.read().split("\n") if line.startswith("| `")]
+    rows = [row for row in rows if row[3:].split(":")[0] not in tried]
+    for name, mutants in tried.items():
+        for line, step, kind, seen in mutants:
+            test, _, finding = seen.partition(": ") if kind == "caught" else (kind, "", seen)
+            finding = re.split(r":| of \d+ bytes| at byte|, block", finding)[0].replace("|", "/")
+            rows.append(f"| `{name}:{line}` | `{step}` | {test} | {finding} |")
+    rows.sort(key=lambda row: (row[3:].split(":")[0], int(re.match(r"\d+", row.split(":")[1]).group())))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(HEADING + "\n".join(rows) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build-emulated")
     parser.add_argument("--limit", type=float, default=120, help="seconds for the tests of one mutant")
+    parser.add_argument("--table", help="Markdown page that lists all mutants")
     parser.add_argument("--list", action="store_true", help="only say what would be removed")
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
@@ -154,8 +184,10 @@ def main():
     files = [os.path.relpath(os.path.abspath(file), ROOT) for file in files]
     build = None if options.list else Build(os.path.join(ROOT, options.build))
     sound = {}  # filter -> whether its tests pass without a mutant
+    tried = {}
     counts = {"caught": 0, "survived": 0, "spare": 0, "unclear": 0}
     for path in files:
+        tried[path] = []
         users = [path] if path.endswith(".cu") else includers(path, sources + tests_on_device)
         tests = filter_of(users)
         if build is not None and list(mutants_of(path)) and tests not in sound:
@@ -170,7 +202,10 @@ def main():
             caught, seen = try_mutant(build, path, text, users, options.limit)
             kind = "unclear" if caught is None else "caught" if caught else "spare" if spare else "survived"
             counts[kind] += 1
+            tried[path].append((line, step, kind, seen))
             print(f"{path}:{line} without {step}: {kind}{': ' if seen else ''}{seen}", flush=True)
+    if build is not None and options.table:
+        write_table(options.table, tried)
     if build is not None:
         print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
     return 1 if counts["survived"] + counts["unclear"] else 0

@@ -9,7 +9,8 @@
 
 namespace hinoki {
 
-static_assert(Parameters::kChunk == kernels::kChunk);
+static_assert(Parameters::kChunk == kernels::kChunk && Parameters::kChunk % kernels::kDecayWord == 0);
+static_assert(Parameters::kAlign == kernels::kDecayRun, "a bit belongs to one parameter");
 
 namespace {
 
@@ -32,14 +33,26 @@ Tensor zero_moments(const Parameters& parameters, const std::vector<Piece>& owne
   return zeros({elements}, parameters.master_dtype(), parameters.device());
 }
 
+Tensor decay_bits(const std::vector<OwnedPart>& parts, const Tensor& moments) {
+  std::vector<uint32_t> words(size_t(moments.numel() / kernels::kDecayWord), 0);
+  for (const OwnedPart& part : parts) {
+    if (!part.parameter->decays()) continue;
+    for (int64_t i = part.moment / kernels::kDecayRun; i * kernels::kDecayRun < part.moment + part.size; ++i)
+      words[size_t(i / 32)] |= 1u << i % 32;
+  }
+  return to_device(from_values<uint32_t>({int64_t(words.size())}, words), moments.device());
+}
+
 }  // namespace
 
 Optimizer::Optimizer(Parameters& parameters, const OptimizerConfig& config, const std::vector<Piece>& owned)
     : parameters_(parameters),
       config_(config),
+      owned_(owned),
       parts_(parts_of(parameters, owned)),
       first_(zero_moments(parameters, owned)),
-      second_(zero_moments(parameters, owned)) {}
+      second_(zero_moments(parameters, owned)),
+      decays_(decay_bits(parts_, first_)) {}
 
 std::vector<double> Optimizer::chunk_norms(const std::vector<Piece>& pieces) const {
   int64_t chunks = 0;
@@ -64,25 +77,32 @@ double Optimizer::gradient_norm(double scale) const {
   return scale * std::sqrt(std::accumulate(norms.begin(), norms.end(), 0.0));
 }
 
+// One pass over each piece. What lies between parameters has no gradient, and nobody reads it.
 void Optimizer::update(double rate, double scale, int64_t step) {
-  for (const OwnedPart& part : parts_) {
-    const Parameter& p = *part.parameter;
-    const Tensor m = first_moment(part);
-    kernels::adamw.run(m.device(), m.stream(),
-                       {.weight = master(part).data(),
-                        .gradient = part.of(p.value.grad()).data(),
-                        .m = m.data(),
-                        .v = second_moment(part).data(),
-                        .count = part.size,
-                        .lr = rate,
-                        .beta1 = config_.beta1,
-                        .beta2 = config_.beta2,
-                        .eps = config_.eps,
-                        .weight_decay = p.decays() ? config_.weight_decay : 0,
-                        .gradient_scale = scale,
-                        .step = step + 1,
-                        .dtype = parameters_.master_dtype(),
-                        .copy = parameters_.has_masters() ? part.of(p.value.detach()).data() : nullptr});
+  const DType dtype = parameters_.master_dtype();
+  const auto at = [](void* flat, int64_t element, DType type) {
+    return static_cast<char*>(flat) + element * int64_t(size_of(type));
+  };
+  int64_t moment = 0;
+  for (const Piece& piece : owned_) {
+    kernels::adamw.run(
+        first_.device(), first_.stream(),
+        {.weight = at(parameters_.masters(), piece.begin, dtype),
+         .gradient = at(parameters_.gradients(), piece.begin, dtype),
+         .m = at(first_.data(), moment, dtype),
+         .v = at(second_.data(), moment, dtype),
+         .count = piece.size(),
+         .lr = rate,
+         .beta1 = config_.beta1,
+         .beta2 = config_.beta2,
+         .eps = config_.eps,
+         .weight_decay = config_.weight_decay,
+         .gradient_scale = scale,
+         .step = step + 1,
+         .dtype = dtype,
+         .copy = parameters_.has_masters() ? at(parameters_.weights(), piece.begin, parameters_.dtype()) : nullptr,
+         .decays = static_cast<const uint32_t*>(decays_.data()) + moment / kernels::kDecayWord});
+    moment += piece.size();
   }
   parameters_.weight_storage().touch();
 }

@@ -47,8 +47,10 @@ class Optimizer {
 
   Parameters& parameters_;
   OptimizerConfig config_;
+  std::vector<Piece> owned_;
   std::vector<OwnedPart> parts_;
   Tensor first_, second_;  // [owned elements]
+  Tensor decays_;          // bits, see kernels/adamw.h
 };
 
 // Names the first parameter whose weights or gradients hold a value that is not finite: "weights of ..." and its place.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
@@ -35,14 +36,24 @@ Values gradient(int64_t n, int64_t step) { return uniform(n, -1, 1, 100 + uint64
 
 State start(int64_t n) { return {uniform(n, -1, 1, 1), Values(n, 0.0), Values(n, 0.0)}; }
 
+using Decays = std::function<bool(int64_t)>;  // of an element
+bool always(int64_t) { return true; }
+bool by_runs(int64_t i) { return i / kDecayRun % 3 != 0 && i / kDecayWord != 1; }
+
+std::vector<uint32_t> bits_of(const Decays& decays, int64_t n) {
+  std::vector<uint32_t> words(size_t((n + kDecayWord - 1) / kDecayWord), 0);
+  for (int64_t i = 0; i < n; ++i) words[size_t(i / kDecayWord)] |= uint32_t(decays(i)) << i / kDecayRun % 32;
+  return words;
+}
+
 // The update as the paper writes it.
-State reference(State s, int64_t steps) {
+State reference(State s, int64_t steps, const Decays& decays = always) {
   const AdamW& k = kSettings;
   for (int64_t t = 1; t <= steps; ++t) {
     const Values g = gradient(int64_t(s.weight.size()), t);
     for (size_t i = 0; i < g.size(); ++i) {
       const double d = k.gradient_scale * g[i];
-      s.weight[i] *= 1 - k.lr * k.weight_decay;
+      if (decays(int64_t(i))) s.weight[i] *= 1 - k.lr * k.weight_decay;
       s.m[i] = k.beta1 * s.m[i] + (1 - k.beta1) * d;
       s.v[i] = k.beta2 * s.v[i] + (1 - k.beta2) * d * d;
       const double m = s.m[i] / (1 - std::pow(k.beta1, double(t))), v = s.v[i] / (1 - std::pow(k.beta2, double(t)));
@@ -110,6 +121,37 @@ TEST(AdamWKernel, RoundsACopyToBf16) {
       };
       expect_everywhere(copy_is_rounded, reference(s, 1).weight, 4 * epsilon<float>());
     }
+}
+
+// From `skip` elements behind an aligned address on; the bits count from there.
+template <class T>
+Values run_with_bits(const State& s, int64_t skip) {
+  const int64_t n = int64_t(s.weight.size());
+  const Values before(size_t(skip), 0.0);
+  Operand<T> weight(before + s.weight), m(before + s.m), v(before + s.v), g(before + gradient(n, 1));
+  Operand<uint32_t> bits(bits_of(by_runs, n));
+  AdamW k = kSettings;
+  k.weight = weight.data() + skip;
+  k.gradient = g.data() + skip;
+  k.m = m.data() + skip;
+  k.v = v.data() + skip;
+  k.count = n;
+  k.dtype = dtype_of<T>();
+  k.decays = bits.data();
+  adamw.run(here(), {}, k);
+  const Values all = weight.values();
+  return {all.begin() + skip, all.end()};
+}
+
+// Runs of 16 elements, in more than one word, and a last run that is not whole.
+TEST(AdamWKernel, DecaysWhatTheBitsSay) {
+  for (const int64_t n : {1, 16, 17, 500, 512, 1030, 40000}) {
+    const State s = start(n);
+    const Values expected = reference(s, 1, by_runs).weight;
+    for (const int64_t skip : {0, 1})
+      expect_everywhere([&] { return run_with_bits<float>(s, skip); }, expected, 4 * epsilon<float>());
+    expect_kernel([&] { return run_with_bits<double>(s, 0); }, expected, 4 * epsilon<double>());
+  }
 }
 
 // A weight whose gradient is always zero only decays.
