@@ -218,9 +218,9 @@ struct Plans {
 
   const Plan& of(const Gemm& g, Extra extra) {
     const Kind kind = kind_of(g, extra);
-    std::unique_ptr<Plan>& plan = made[kind];
-    if (plan == nullptr) plan = std::make_unique<Plan>(library, kind, g);
-    return *plan;
+    auto found = made.find(kind);
+    if (found == made.end()) found = made.emplace(kind, std::make_unique<Plan>(library, kind, g)).first;
+    return *found->second;
   }
 };
 Plans& plans() {
