@@ -244,6 +244,7 @@ void check(const Gemm& g) {
   require(g.c_dtype == g.dtype, "gemm: C is ", g.c_dtype, " where A is ", g.dtype);
   require(!(g.a_sums && !g.a_transposed) && !(g.b_sums && g.b_transposed),
           "gemm: operands are summed over their rows, which must be k");
+  require(!g.pre_gelu && !g.dgelu_at, "gemm: products take GELU along on CUDA only");
 }
 
 void run_openblas(const Gemm& g) {

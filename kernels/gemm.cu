@@ -13,6 +13,7 @@
 
 #include "core/base/device.h"
 #include "core/base/handle.h"
+#include "kernels/bias_gelu.h"
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/gemm.h"
@@ -25,7 +26,7 @@ constexpr uint64_t kWorkspace = uint64_t{32} << 20;  // what NVIDIA advises for 
 constexpr uint32_t kAlignment =
     16;  // of addresses; more is not asked for, so that a plan rarely depends on the allocator
 
-enum class Extra : uint8_t { none, bias, a_sums, b_sums };
+enum class Extra : uint8_t { none, bias, a_sums, b_sums, gelu, bias_gelu, dgelu };
 
 // A kind of product: all that a plan depends on.
 struct Kind {
@@ -34,12 +35,12 @@ struct Kind {
   Extra extra;
   bool tf32;
   DType in, out;
-  uint32_t a_alignment, b_alignment, c_alignment, extra_alignment;
+  uint32_t a_alignment, b_alignment, c_alignment, vector_alignment, matrix_alignment;  // see vector_of, matrix_of
   auto operator<=>(const Kind&) const = default;
 };
 
 std::string describe(const Kind& k) {
-  const char* extras[] = {"", " + bias", ", sums of A", ", sums of B"};
+  const char* extras[] = {"", " + bias", ", sums of A", ", sums of B", ", GELU", " + bias, GELU", ", GELU's gradient"};
   return say("gemm ", k.m, " x ", k.n, " x ", k.k, ", ", k.tf32 ? "tf32" : name_of(k.in), " to ", k.out, ", A",
              k.a_transposed ? "^T" : "", " B", k.b_transposed ? "^T" : "", k.accumulate ? " + C" : "",
              extras[int(k.extra)]);
@@ -102,11 +103,22 @@ class Library {
   Handle<cublasLtHandle_t, cublasLtDestroy> handle_;
 };
 
-const void* extra_pointer(const Gemm& g, Extra extra) {
-  return extra == Extra::bias     ? g.bias
-         : extra == Extra::a_sums ? g.a_sums
-         : extra == Extra::b_sums ? g.b_sums
-                                  : nullptr;
+uint32_t epilogue(Extra extra) {
+  constexpr uint32_t all[] = {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS,     CUBLASLT_EPILOGUE_BGRADB,
+                              CUBLASLT_EPILOGUE_BGRADA,  CUBLASLT_EPILOGUE_GELU_AUX, CUBLASLT_EPILOGUE_GELU_AUX_BIAS,
+                              CUBLASLT_EPILOGUE_DGELU};
+  return all[int(extra)];
+}
+
+// What an extra reads or writes besides the three matrices; null: none of it.
+const void* vector_of(const Gemm& g, Extra extra) {
+  return extra == Extra::bias || extra == Extra::bias_gelu ? g.bias
+         : extra == Extra::a_sums                          ? g.a_sums
+         : extra == Extra::b_sums                          ? g.b_sums
+                                                           : nullptr;
+}
+const void* matrix_of(const Gemm& g, Extra extra) {
+  return extra == Extra::gelu || extra == Extra::bias_gelu ? g.pre_gelu : extra == Extra::dgelu ? g.dgelu_at : nullptr;
 }
 
 class Plan {
@@ -125,10 +137,9 @@ class Plan {
     first_ = layout(kind.in, kind.b_transposed ? kind.k : kind.n, kind.b_transposed ? kind.n : kind.k, kind.ldb, kind);
     second_ = layout(kind.in, kind.a_transposed ? kind.m : kind.k, kind.a_transposed ? kind.k : kind.m, kind.lda, kind);
     result_ = layout(kind.out, kind.n, kind.m, kind.ldc, kind);
-    if (kind.extra != Extra::none) {
-      set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue(kind.extra), kind);
-      set(operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, extra_pointer(example, kind.extra), kind);
-    }
+    set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue(kind.extra), kind);
+    if (matrix_of(example, kind.extra)) set(operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, kind.ldc, kind);
+    point_to_extras(example);
     choose(library);
   }
 
@@ -139,8 +150,7 @@ class Plan {
 
   void run(const Library& library, const Gemm& g, Stream stream) const {
     const float one = 1, start = g.accumulate ? 1 : 0;
-    if (kind_.extra != Extra::none)
-      set(operation_.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, extra_pointer(g, kind_.extra), kind_);
+    point_to_extras(g);
     void* workspace = workspace_ > 0 ? cuda_scratch(stream, workspace_) : nullptr;
     check(cublasLtMatmul(library.get(), operation_.get(), &one, g.b, first_.get(), g.a, second_.get(), &start, g.c,
                          result_.get(), g.c, result_.get(), &algorithm_, workspace, workspace_,
@@ -149,10 +159,10 @@ class Plan {
   }
 
  private:
-  static uint32_t epilogue(Extra extra) {
-    return extra == Extra::bias     ? CUBLASLT_EPILOGUE_BIAS
-           : extra == Extra::a_sums ? CUBLASLT_EPILOGUE_BGRADB
-                                    : CUBLASLT_EPILOGUE_BGRADA;
+  void point_to_extras(const Gemm& g) const {
+    if (const void* p = vector_of(g, kind_.extra)) set(operation_.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, p, kind_);
+    if (const void* p = matrix_of(g, kind_.extra))
+      set(operation_.get(), CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, p, kind_);
   }
   void choose(const Library& library) {
     cublasLtMatmulPreference_t preference = nullptr;
@@ -187,7 +197,7 @@ class Plan {
 
 uint32_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<uintptr_t>(p);
-  return uint32_t(std::min<uintptr_t>(kAlignment, address & (~address + 1)));
+  return address == 0 ? kAlignment : uint32_t(std::min<uintptr_t>(kAlignment, address & (~address + 1)));
 }
 
 Kind kind_of(const Gemm& g, Extra extra) {
@@ -207,10 +217,11 @@ Kind kind_of(const Gemm& g, Extra extra) {
           .a_alignment = alignment_of(g.a),
           .b_alignment = alignment_of(g.b),
           .c_alignment = alignment_of(g.c),
-          .extra_alignment = extra == Extra::none ? kAlignment : alignment_of(extra_pointer(g, extra))};
+          .vector_alignment = alignment_of(vector_of(g, extra)),
+          .matrix_alignment = alignment_of(matrix_of(g, extra))};
 }
 
-// All plans. A plan's descriptor takes the address of the bias at each call, so one product is started at a time.
+// All plans. A plan's descriptor takes the addresses of its extras at each call, so one product is started at a time.
 struct Plans {
   std::mutex mutex;
   Library library;
@@ -218,9 +229,9 @@ struct Plans {
 
   const Plan& of(const Gemm& g, Extra extra) {
     const Kind kind = kind_of(g, extra);
-    std::unique_ptr<Plan>& plan = made[kind];
-    if (plan == nullptr) plan = std::make_unique<Plan>(library, kind, g);
-    return *plan;
+    auto found = made.find(kind);
+    if (found == made.end()) found = made.emplace(kind, std::make_unique<Plan>(library, kind, g)).first;
+    return *found->second;
   }
 };
 Plans& plans() {
@@ -254,6 +265,20 @@ void check(const Gemm& g) {
   require(!(g.bias && g.accumulate), "gemm: starts from the bias or from C, not from both");
   require(!(g.a_sums && !g.a_transposed) && !(g.b_sums && g.b_transposed),
           "gemm: operands are summed over their rows, which must be k");
+  if (!g.pre_gelu && !g.dgelu_at) return;
+  require(!g.accumulate && !g.a_sums && !g.b_sums && !(g.dgelu_at && (g.bias || g.pre_gelu)),
+          "gemm: GELU goes with a bias, and its gradient with nothing else");
+  require(g.ldc == g.n && g.c_dtype == g.dtype, "gemm: GELU's arrays have the type of A, not ", g.c_dtype,
+          ", and rows of n = ", g.n, " elements, not ", g.ldc);
+}
+
+// The product with this extra, unless the library does not fuse that.
+bool start(const Gemm& g, Extra extra, Stream stream) {
+  Plans& all = plans();
+  const std::lock_guard lock(all.mutex);
+  const Plan& plan = all.of(g, extra);
+  if (plan.possible()) plan.run(all.library, g, stream);
+  return plan.possible();
 }
 
 // The product with as much of the rest as the library fuses; returns what it did fuse.
@@ -263,28 +288,38 @@ Extra multiply(Gemm g, Stream stream) {
                      : sums && g.a_sums ? Extra::a_sums
                      : sums && g.b_sums ? Extra::b_sums
                                         : Extra::none;
-  Plans& all = plans();
-  const std::lock_guard lock(all.mutex);
-  if (wish != Extra::none)
-    if (const Plan& fused = all.of(g, wish); fused.possible()) {
-      fused.run(all.library, g, stream);
-      return wish;
-    }
+  if (wish != Extra::none && start(g, wish, stream)) return wish;
   if (g.bias) {
     start_rows(g, stream);
     g.accumulate = true;
   }
-  all.of(g, Extra::none).run(all.library, g, stream);
+  start(g, Extra::none, stream);
   return Extra::none;
 }
 
 void run(const Gemm& g, Stream stream) {
-  check(g);
   Extra done = Extra::none;
   if (g.m > 0 && g.n > 0 && g.k > 0) done = multiply(g, stream);
   if (g.m > 0 && g.n > 0 && g.k == 0 && !g.accumulate) start_rows(g, stream);
   if (g.a_sums && done != Extra::a_sums) sum_a(g, Device::cuda, stream);
   if (g.b_sums && done != Extra::b_sums) sum_b(g, Device::cuda, stream);
+}
+
+// With GELU fused or, where the library does not, by a kernel of its own.
+void run_with_gelu(const Gemm& g, Stream stream) {
+  const Extra wish = g.dgelu_at ? Extra::dgelu : g.bias ? Extra::bias_gelu : Extra::gelu;
+  if (g.m > 0 && g.n > 0 && g.k > 0 && start(g, wish, stream)) return;
+  Gemm plain = g;
+  plain.pre_gelu = nullptr, plain.dgelu_at = nullptr;
+  if (g.pre_gelu) plain.c = g.pre_gelu;
+  run(plain, stream);
+  if (g.pre_gelu)
+    bias_gelu.run(Device::cuda, stream,
+                  {.x = g.pre_gelu, .y = g.c, .rows = g.m, .cols = g.n, .form = GeluForm::tanh, .dtype = g.dtype});
+  else
+    bias_gelu_grad.run(
+        Device::cuda, stream,
+        {.dy = g.c, .x = g.dgelu_at, .dx = g.c, .rows = g.m, .cols = g.n, .form = GeluForm::tanh, .dtype = g.dtype});
 }
 
 std::vector<std::string> list_plans() {
@@ -296,7 +331,10 @@ std::vector<std::string> list_plans() {
   return lines;
 }
 
-const bool ready = gemm.provide(Device::cuda, run);
+const bool ready = gemm.provide(Device::cuda, [](const Gemm& g, Stream stream) {
+  check(g);
+  g.pre_gelu || g.dgelu_at ? run_with_gelu(g, stream) : run(g, stream);
+});
 const bool listed = (gemm_plans = list_plans, true);
 
 }  // namespace

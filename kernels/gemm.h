@@ -8,6 +8,10 @@
 //
 // Where A or B holds its k as rows it can be summed over them on the way: a_sums[i] = sum over p of A[i][p]. That is
 // the gradient of a bias, from the product that makes the weight's. Sums are in wide(dtype).
+//
+// On CUDA a product takes GELU along, in its tanh form, which is the one that cuBLASLt has:
+//
+//   U = A B + bias, C = gelu(U)      and back      C = A B * gelu'(U)
 #pragma once
 #include <string>
 #include <vector>
@@ -27,6 +31,8 @@ struct Gemm {
   void* a_sums = nullptr;                           // [m], of a transposed A
   void* b_sums = nullptr;                           // [n], of a B that is not transposed
   bool accumulate_sums = false;                     // add the sums to what is there
+  void* pre_gelu = nullptr;                         // U as a second result, laid out like C, which has no gaps: ldc = n
+  const void* dgelu_at = nullptr;                   // U on the way back
   DType dtype = DType::f32;                         // of A: f32 or f64 on the CPU, f32 or bf16 on CUDA
   DType b_dtype = dtype;  // of B: the same; on the CPU also bf16 or f16 with f32 (widened as they are read)
   DType c_dtype = dtype;  // of C: the same, or f32 where A and B are bf16

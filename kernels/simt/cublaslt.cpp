@@ -1,12 +1,13 @@
 // The twin of cuBLASLt: the same descriptors, read as the library reads them, and a plain product on the emulated
 // device's memory. It refuses what the library refuses, and is stricter where the library's answer is not documented:
-// an algorithm serves exactly the problem and the alignments that it was asked for; a sum or a bias is fused only where
-// all addresses and strides are multiples of 16 bytes, so that callers' other path is taken by tests as well; and a
-// deep product uses workspace, so that workspace is there.
+// an algorithm serves exactly the problem and the alignments that it was asked for; a sum, a bias or GELU is fused only
+// where all addresses and strides are multiples of 16 bytes, so that callers' other path is taken by tests as well; and
+// a deep product uses workspace, so that workspace is there.
 #include "kernels/simt/cublaslt.h"
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -22,6 +23,8 @@ struct cublasLtTwinOperation {
   int32_t a_operation = CUBLAS_OP_N, b_operation = CUBLAS_OP_N;
   uint32_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   void* bias = nullptr;
+  void* aux = nullptr;  // of GELU: its input, which the forward product writes and the backward product reads
+  int64_t aux_ld = 0;
 };
 
 struct cublasLtTwinLayout {
@@ -56,13 +59,19 @@ struct Product {
   uint64_t m() const { return d.rows; }
   uint64_t n() const { return d.cols; }
   uint64_t k() const { return a_transposed() ? a.rows : a.cols; }
-  bool sums_a() const { return operation.epilogue == CUBLASLT_EPILOGUE_BGRADA; }
-  bool sums_b() const { return operation.epilogue == CUBLASLT_EPILOGUE_BGRADB; }
-  bool adds_bias() const { return operation.epilogue == CUBLASLT_EPILOGUE_BIAS; }
+  bool is(cublasLtEpilogue_t epilogue) const { return operation.epilogue == epilogue; }
+  bool sums_a() const { return is(CUBLASLT_EPILOGUE_BGRADA); }
+  bool sums_b() const { return is(CUBLASLT_EPILOGUE_BGRADB); }
+  bool adds_bias() const { return is(CUBLASLT_EPILOGUE_BIAS) || is(CUBLASLT_EPILOGUE_GELU_AUX_BIAS); }
+  bool gelu() const { return is(CUBLASLT_EPILOGUE_GELU_AUX) || is(CUBLASLT_EPILOGUE_GELU_AUX_BIAS); }
+  bool dgelu() const { return is(CUBLASLT_EPILOGUE_DGELU); }
+  bool uses_bias() const { return adds_bias() || sums_a() || sums_b(); }
+  bool uses_aux() const { return gelu() || dgelu(); }
 
   bool fits() const {
     for (const cublasLtTwinLayout* l : {&a, &b, &c, &d})
       if (l->rows == 0 || l->cols == 0 || l->ld < int64_t(l->rows)) return false;
+    if (uses_aux() && (operation.aux_ld % 8 != 0 || operation.aux_ld < int64_t(m()))) return false;
     return (a_transposed() ? a.cols : a.rows) == m() && (b_transposed() ? b.rows : b.cols) == n() &&
            (b_transposed() ? b.cols : b.rows) == k() && c.rows == m() && c.cols == n() && c.type == d.type;
   }
@@ -75,15 +84,15 @@ struct Product {
     if (operation.epilogue == CUBLASLT_EPILOGUE_DEFAULT) return true;
     for (const cublasLtTwinLayout* l : {&a, &b, &d})
       if (size_t(l->ld) * l->element() % 16 != 0) return false;
-    return (adds_bias() || sums_a() || sums_b()) && alignment >= 16 &&
-           reinterpret_cast<uintptr_t>(operation.bias) % 16 == 0;
+    return (uses_bias() || uses_aux()) && alignment >= 16 && reinterpret_cast<uintptr_t>(operation.bias) % 16 == 0 &&
+           reinterpret_cast<uintptr_t>(operation.aux) % 16 == 0;
   }
   uint64_t fingerprint() const {
     uint64_t hash = 0xcbf29ce484222325;
     const auto mix = [&hash](uint64_t value) { hash = (hash ^ value) * 0x100000001b3; };
     for (const cublasLtTwinLayout* l : {&a, &b, &c, &d}) mix(l->type), mix(l->rows), mix(l->cols), mix(uint64_t(l->ld));
     mix(uint64_t(operation.a_operation)), mix(uint64_t(operation.b_operation)), mix(operation.epilogue);
-    mix(operation.compute);
+    mix(operation.compute), mix(uses_aux() ? uint64_t(operation.aux_ld) : 0);
     return hash;
   }
 };
@@ -153,19 +162,35 @@ void multiply(const Product& p, const std::vector<float>& a, const std::vector<f
   }
 }
 
+// x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), and its derivative.
+float gelu(float x) { return 0.5f * x * (1 + std::tanh(0.797884561f * (x + 0.044715f * x * x * x))); }
+float gelu_slope(float x) {
+  const float t = std::tanh(0.797884561f * (x + 0.044715f * x * x * x));
+  return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.797884561f * (1 + 0.134145f * x * x);
+}
+
 void write(const Product& p, const std::vector<float>& sums, float alpha, float beta, const void* c, void* d) {
   std::vector<float> before;
   if (beta != 0) before = read(c, p.c, false, false);
+  const size_t element = p.d.element(), bytes = p.m() * element;
   const char* bias = p.adds_bias() ? static_cast<const char*>(p.operation.bias) : nullptr;
-  if (bias != nullptr) device_reads(bias, p.m() * p.d.element(), "cublasLtMatmul's bias");
+  if (bias != nullptr) device_reads(bias, bytes, "cublasLtMatmul's bias");
   for (uint64_t j = 0; j < p.n(); ++j) {
-    char* column = static_cast<char*>(d) + j * size_t(p.d.ld) * p.d.element();
-    device_writes(column, p.m() * p.d.element(), "cublasLtMatmul");
+    char* column = static_cast<char*>(d) + j * size_t(p.d.ld) * element;
+    char* aux = static_cast<char*>(p.operation.aux) + j * size_t(p.operation.aux_ld) * element;
+    device_writes(column, bytes, "cublasLtMatmul");
+    if (p.gelu()) device_writes(aux, bytes, "cublasLtMatmul's input of GELU");
+    if (p.dgelu()) device_reads(aux, bytes, "cublasLtMatmul's input of GELU");
     for (uint64_t i = 0; i < p.m(); ++i) {
       float value = alpha * sums[j * p.m() + i];
       if (beta != 0) value += beta * before[j * p.m() + i];
-      if (bias != nullptr) value += load(bias + i * p.d.element(), p.d.type);
-      store(column + i * p.d.element(), p.d.type, value);
+      if (bias != nullptr) value += load(bias + i * element, p.d.type);
+      if (p.gelu()) {
+        store(aux + i * element, p.d.type, value);
+        value = gelu(value);
+      }
+      if (p.dgelu()) value *= gelu_slope(load(aux + i * element, p.d.type));
+      store(column + i * element, p.d.type, value);
     }
   }
 }
@@ -250,6 +275,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t operation, cu
       return take(operation->epilogue, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return take(operation->bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return take(operation->aux, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return take(operation->aux_ld, value, bytes);
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -321,7 +350,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   for (const void* p : {alpha, beta, a, b, c, static_cast<const void*>(d), static_cast<const void*>(algo)})
     if (p == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   const Product p{*operation, *a_layout, *b_layout, *c_layout, *d_layout};
-  if (!p.fits() || (operation->epilogue != CUBLASLT_EPILOGUE_DEFAULT && operation->bias == nullptr) ||
+  if (!p.fits() || (p.uses_bias() && operation->bias == nullptr) || (p.uses_aux() && operation->aux == nullptr) ||
       (c == d && c_layout->ld != d_layout->ld))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (algo->data[kIsMade] != kMark || algo->data[kFingerprint] != p.fingerprint()) return CUBLAS_STATUS_NOT_SUPPORTED;

@@ -249,7 +249,9 @@ TEST(Gemm, RefusesWhatItCannotDo) {
   g.c_dtype = DType::f32, g.bias = &g, g.accumulate = true;
   refused(Device::cuda, g, "gemm: starts from the bias or from C, not from both");
   g.bias = nullptr, g.lda = 0;
+  const std::vector<std::string> plans = kernels::gemm_plans();
   refused(Device::cuda, g, "CUDA: choosing an algorithm");
+  EXPECT_EQ(kernels::gemm_plans(), plans) << "a product that was refused leaves no plan";
 }
 
 }  // namespace

@@ -33,8 +33,13 @@ SAME(CUBLASLT_MATMUL_DESC_TRANSA);
 SAME(CUBLASLT_MATMUL_DESC_TRANSB);
 SAME(CUBLASLT_MATMUL_DESC_EPILOGUE);
 SAME(CUBLASLT_MATMUL_DESC_BIAS_POINTER);
+SAME(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER);
+SAME(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD);
 SAME(CUBLASLT_EPILOGUE_DEFAULT);
 SAME(CUBLASLT_EPILOGUE_BIAS);
+SAME(CUBLASLT_EPILOGUE_GELU_AUX);
+SAME(CUBLASLT_EPILOGUE_GELU_AUX_BIAS);
+SAME(CUBLASLT_EPILOGUE_DGELU);
 SAME(CUBLASLT_EPILOGUE_BGRADA);
 SAME(CUBLASLT_EPILOGUE_BGRADB);
 SAME(CUBLASLT_REDUCTION_SCHEME_NONE);
@@ -199,6 +204,52 @@ TEST(CublasLt, AddsABiasAndSumsOperands) {
   ASSERT_EQ(call.choose(), CUBLAS_STATUS_SUCCESS);
   ASSERT_EQ(call.run(), CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(call.bias.values(), (std::vector<float>{32, 32, 32, 32, 16, 16, 16, 16}));
+}
+
+// Of 32 / 64 + 3 and at 1, to the four digits that tables of GELU's tanh form have.
+TEST(CublasLt, AppliesGeluAndItsGradient) {
+  Call call;
+  DeviceArray<float> aux(kM * kN);
+  call.alpha = 1.0f / 64;
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{CUBLASLT_EPILOGUE_GELU_AUX_BIAS});
+  call.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, call.bias.data());
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux.data());
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, int64_t{kM});
+  ASSERT_EQ(call.choose(), CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(call.run(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(aux.values(), std::vector<float>(kM * kN, 3.5f));
+  for (const float y : call.c_data.values()) EXPECT_NEAR(y, 3.4994f, 1e-4f);
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{CUBLASLT_EPILOGUE_GELU_AUX});
+  ASSERT_EQ(call.choose(), CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(call.run(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(aux.values(), std::vector<float>(kM * kN, 0.5f));
+  for (const float y : call.c_data.values()) EXPECT_NEAR(y, 0.3457f, 1e-4f);
+  DeviceArray<float> ones(std::vector<float>(kM * kN, 1.0f));
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{CUBLASLT_EPILOGUE_DGELU});
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, ones.data());
+  ASSERT_EQ(call.choose(), CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(call.run(), CUBLAS_STATUS_SUCCESS);
+  for (const float y : call.c_data.values()) EXPECT_NEAR(y, 0.5f * 1.0830f, 1e-4f);
+}
+
+TEST(CublasLt, AsksForAnInputOfGeluThatFits) {
+  Call call;
+  const DeviceArray<float> aux(2 * kM * kN);
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{CUBLASLT_EPILOGUE_DGELU});
+  for (const int64_t ld : {int64_t{0}, kM + 4}) {
+    call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, ld);
+    EXPECT_EQ(call.choose(), CUBLAS_STATUS_INVALID_VALUE) << ld << " is less than 8 rows or no multiple of 8";
+  }
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, int64_t{kM});
+  ASSERT_EQ(call.choose(), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(call.run(), CUBLAS_STATUS_INVALID_VALUE) << "there is no input of GELU";
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux.data() + 1);
+  EXPECT_EQ(call.choose(), CUBLAS_STATUS_NOT_SUPPORTED) << "nothing is fused for this alignment";
+  EXPECT_EQ(call.run(), CUBLAS_STATUS_INVALID_VALUE) << "nor run";
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux.data());
+  EXPECT_ERROR(call.run(), Exit::failure, "which nobody has written");
+  call.set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, int64_t{2 * kM});
+  EXPECT_EQ(call.run(), CUBLAS_STATUS_NOT_SUPPORTED) << "an algorithm of another problem";
 }
 
 TEST(CublasLt, RefusesWhatDoesNotFit) {
