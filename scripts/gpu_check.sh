@@ -69,25 +69,42 @@ options() {
   esac
 }
 
+# Takes the lines of a size out of a file of results, before it is measured anew.
+forget() {
+  touch "$results/$1"
+  sed -i "/\"size\": *\"$2\"/d" "$results/$1"
+}
+
+# The seconds that a stage which began at $1 has left; at least one, for to timeout 0 is no limit.
+left() {
+  local rest=$((limit - SECONDS + $1))
+  echo $((rest > 1 ? rest : 1))
+}
+
 stage_steps() {
-  : >"$results/steps.jsonl"
-  local size
+  local size began=$SECONDS
   for size in $sizes; do
+    forget steps.jsonl "$size"
     # shellcheck disable=SC2046  # a list of words
-    timeout $limit "$build/hinoki" bench step $(options "$size") --device cuda --dtype bf16 --steps "$steps" --json |
+    timeout "$(left "$began")" "$build/hinoki" bench step $(options "$size") --device cuda --dtype bf16 --steps "$steps" --json |
       tee -a "$results/steps.jsonl"
   done
 }
 
 # PyTorch, eager and compiled. A size that does not fit there leaves no line.
 stage_peer() {
-  : >"$results/peer.jsonl"
-  local size mode
+  local size mode began=$SECONDS
   for size in $sizes; do
+    forget peer.jsonl "$size"
     for mode in "" --compile; do
+      if [ "$(left "$began")" -le 1 ]; then
+        echo "gpu_check: no time is left for PyTorch $mode on $size: SIZES=$size scripts/gpu_check.sh peer" >&2
+        continue
+      fi
       # shellcheck disable=SC2046,SC2086
-      timeout $limit "$python" scripts/bench/peer_torch.py $(options "$size") --device cuda --dtype bf16 --steps "$steps" \
-        --max-seconds 60 $mode | tee -a "$results/peer.jsonl" || echo "gpu_check: PyTorch $mode failed on $size" >&2
+      timeout "$(left "$began")" "$python" scripts/bench/peer_torch.py $(options "$size") --device cuda --dtype bf16 \
+        --steps "$steps" --max-seconds 60 $mode | tee -a "$results/peer.jsonl" ||
+        echo "gpu_check: PyTorch $mode failed on $size" >&2
     done
   done
 }

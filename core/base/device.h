@@ -28,6 +28,10 @@ struct DeviceTable {
   void (*fill)(void* to, unsigned char value, size_t bytes, Stream);
   void (*synchronize)(Stream);
 
+  // For those who must not fail, such as destructors: false where the bytes cannot be had. What has failed on the
+  // device is not reported here, and stays to be reported to whoever asks next.
+  bool (*peek)(void* host, const void* from, size_t bytes, Stream) noexcept;
+
   // For checkers, which the hardware is not (null): what the block holds stays, but counts as never written.
   void (*forget)(void* block);
 };

@@ -34,6 +34,7 @@ inline std::string describe(const Launch& l) {
 }
 
 inline void require_launched(cudaError_t error, const Launch& l) {
+  if (error != cudaSuccess) cudaGetLastError();  // or the next launch reports it again
   require(error == cudaSuccess, "CUDA: ", describe(l), ": ", cudaGetErrorString(error));
 }
 

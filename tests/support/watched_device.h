@@ -10,7 +10,8 @@ namespace hinoki::test {
 
 class WatchedDevice {
  public:
-  WatchedDevice() {
+  // `as_hardware`: blocks are reused, and have guard bands, on the emulator as well.
+  explicit WatchedDevice(bool as_hardware = false) {
     real() = cuda_device;
     table() = *cuda_device;
     table().copy_out = [](void* host, const void* from, size_t bytes, Stream stream) {
@@ -34,23 +35,34 @@ class WatchedDevice {
       }
       real()->release(data);
     };
+    table().every_block_its_own = real()->every_block_its_own && !as_hardware;
     table().free_memory = [] { return state().limit - std::min(state().limit, state().used); };
     state().limit = SIZE_MAX;
     state().bytes_out = 0;
     reset_peak();
     cuda_device = &table();
   }
-  ~WatchedDevice() { cuda_device = real(); }
+  // Whoever keeps a pointer to the table may use it after the watch.
+  ~WatchedDevice() {
+    table().copy_out = real()->copy_out;
+    table().peek = real()->peek;
+    state().limit = SIZE_MAX;
+    cuda_device = real();
+  }
   WatchedDevice(const WatchedDevice&) = delete;
 
   size_t bytes_out() const { return state().bytes_out; }  // since it is watched
   size_t used() const { return state().used; }            // by blocks allocated under a watch
   size_t peak() const { return state().peak; }
   void reset_peak() { state().peak = state().used; }
+  // Nothing can be read any more.
+  void fail_from_now_on() const {
+    table().copy_out = [](void*, const void*, size_t, Stream) { fail("the device has failed"); };
+    table().peek = [](void*, const void*, size_t, Stream) noexcept { return false; };
+  }
   void limit(size_t bytes) { state().limit = bytes; }
 
  private:
-  // Whoever keeps a pointer to the table may use it after the watch.
   struct State {
     std::mutex mutex;
     std::map<void*, size_t> blocks;
