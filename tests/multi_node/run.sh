@@ -113,6 +113,28 @@ expect_same() {
   done
 }
 
+# doctor OPTION...: `hinoki doctor` on both hosts. It ends with 1 if it found a problem, whatever that is.
+doctor() {
+  local code=0 expected=0
+  "$multi_node/agent.sh" alpha "'$launch' --hosts hosts -- '$hinoki' doctor $*" >log 2>&1 || code=$?
+  ! grep -q '^!!' log || expected=1
+  ! grep -q 'there is no such folder' log || expected=2
+  [ $code = $expected ] || fail "doctor ended with $code instead of $expected"
+}
+heard() { grep -qF -- "$1" log || fail "doctor does not say: $1"; }
+say "doctor looks at both hosts"
+doctor --folder "$work"
+for line in 'alpha, rank 0' 'beta, rank 1' '2 ranks on 2 hosts' 'ok   program ' 'ok   libraries ' 'ok   clocks ' \
+  'ok   shared folder ' 'ok   locks ' 'all-reduce       64 MiB in '; do
+  heard "$line"
+done
+mkdir apart
+HINOKI_APART=$work/apart doctor --folder "$work/apart"
+heard '!!   shared folder'
+heard 'rank 0 does not see what 1 wrote'
+doctor --folder "$work/none"
+heard "$work/none: there is no such folder on alpha"
+
 say "one rank, undisturbed"
 "$hinoki" --threads 1 train config.toml run=undisturbed >log 2>&1 || fail "the undisturbed run"
 
