@@ -27,6 +27,7 @@ class Communicator {
   int size() const { return size_; }
   bool first() const { return rank_ == 0; }
   bool alone() const { return size_ == 1; }
+  virtual std::string name(int rank) const { return "rank " + std::to_string(rank); }  // and its host, where known
 
   // Rank r gets send[r], and receive[r] is filled with what rank r sends here. Both sides must name equal sizes; empty
   // messages are not sent. A message to oneself is copied.
@@ -48,7 +49,6 @@ class Communicator {
   [[noreturn]] void fail_waiting(const std::string& what, const std::vector<int>& silent) const;
   [[noreturn]] static void fail_left(int rank, const Error& why);
   Clock::duration deadline() const { return std::chrono::duration_cast<Clock::duration>(deadline_); }
-  virtual std::string name(int rank) const { return "rank " + std::to_string(rank); }
 
  private:
   int rank_, size_;
