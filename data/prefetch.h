@@ -9,6 +9,8 @@
 #include <optional>
 #include <thread>
 
+#include "core/base/trace.h"
+
 namespace hinoki {
 
 template <class Item>
@@ -16,7 +18,7 @@ class Prefetch {
  public:
   // At most `ahead` items wait. What make() throws comes out of the next() that would have given its item.
   Prefetch(std::function<Item(int64_t)> make, int64_t first, int64_t ahead = 2)
-      : make_(std::move(make)), ahead_(ahead), thread_([this, first] { run(first); }) {}
+      : make_(std::move(make)), ahead_(ahead), thread_(traced_thread("prefetch", [this, first] { run(first); })) {}
   Prefetch(const Prefetch&) = delete;
   ~Prefetch() {
     {

@@ -1,11 +1,13 @@
 #include "models/causal_lm.h"
 
+#include "core/base/trace.h"
 #include "core/recompute.h"
 
 namespace hinoki {
 
 Tensor CausalLm::loss(const Tensor& ids, const Tensor& labels, const Tensor& segments, const Pass& pass) const {
   const Tensor x = hidden(ids, segments, pass);
+  const Trace trace("loss");
   return linear_cross_entropy(reshape(x, {ids.numel(), x.size(-1)}), head(), labels.view({labels.numel()}));
 }
 

@@ -28,6 +28,7 @@ class Communicator {
   int size() const { return size_; }
   bool first() const { return rank_ == 0; }
   bool alone() const { return size_ == 1; }
+  virtual std::string name(int rank) const { return "rank " + std::to_string(rank); }  // and its host, where known
 
   // Rank r gets send[r], and receive[r] is filled with what rank r sends here. Both sides must name equal sizes; empty
   // messages are not sent. A message to oneself is copied.
@@ -52,7 +53,6 @@ class Communicator {
   Error silence(const std::string& what, const std::string& who) const;
   [[noreturn]] static void fail_left(int rank, const Error& why);
   Clock::duration deadline() const { return std::chrono::duration_cast<Clock::duration>(deadline_); }
-  virtual std::string name(int rank) const { return "rank " + std::to_string(rank); }
   std::function<void(const Error&)> when_lost_;
 
  private:

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "core/base/parallel.h"
+#include "core/base/trace.h"
 #include "kernels/tree_sum.h"
 
 namespace hinoki {
@@ -48,7 +49,7 @@ Reducer::Reducer(Parameters& parameters, Communicator& ranks, const Shards& shar
     for (int r = 0; r < ranks.size(); ++r) largest_part_ = std::max(largest_part_, shards.part(b, r).size());
   received_ = Storage::allocate(size_t(largest_part_) * element_ * size_t(ranks.size()));
   if (on_host())
-    thread_ = std::thread([this] { work(); });
+    thread_ = traced_thread("reducer", [this] { work(); });
   else
     staging_ = Storage::allocate(size_t(shards.bucket_size()) * element_);
 }
@@ -75,6 +76,7 @@ std::byte* Reducer::at(Storage& s, int64_t element) const {
 // Adds what earlier slots have left on the lowest levels, then leaves the sum on the first free one: by changing places
 // with the buffer there, not by a copy.
 void Reducer::finish_slot() {
+  const Trace trace("carry");
   carry({0, shards_.flat_size()});
   const int level = std::countr_one(uint64_t(finished_));
   parameters_.gradient_storage().swap(*levels_[size_t(level)]);
@@ -123,13 +125,14 @@ void Reducer::post_ready() {
 // What no backward pass has reached is zero by now.
 void Reducer::finish() {
   if (ranks_.alone()) {
-    carry({0, shards_.flat_size()});
+    Trace("carry"), carry({0, shards_.flat_size()});
   } else if (!on_host()) {
     for (int64_t b = shards_.buckets(); b-- > 0;) reduce(b);
   } else {
     require(hooked_, "the last backward pass of the step had no hook");
     std::fill(open_.begin(), open_.end(), 0);
     post_ready();
+    const Trace trace("wait for the reducer");
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return error_ || reduced_ == shards_.buckets(); });
     if (error_) std::rethrow_exception(error_);
@@ -163,9 +166,10 @@ void Reducer::work() {
 }
 
 void Reducer::reduce(int64_t bucket) {
+  const Trace trace("bucket", "bucket", bucket);
   const Piece whole = shards_.bucket(bucket), mine = shards_.part(bucket, ranks_.rank());
   Storage& sum = parameters_.gradient_storage();
-  carry(whole);
+  Trace("carry", "bucket", bucket), carry(whole);
   std::byte* const data = on_host() ? at(sum, whole.begin) : at(*staging_, 0);
   const auto stage = [&](const Piece& p, bool back) {
     if (on_host()) return;
@@ -195,12 +199,14 @@ void Reducer::exchange_parts(int64_t bucket, std::byte* data) {
     receive.emplace_back(term, own ? 0 : size_t(mine.size()) * element_);
     terms.push_back(term);
   }
-  ranks_.exchange(say("gradients of bucket ", bucket), send, receive);
+  Trace("exchange", "bucket", bucket), ranks_.exchange(say("gradients of bucket ", bucket), send, receive);
+  const Trace trace("sum", "bucket", bucket);
   // The own part may be an inner term that a round of the tree writes over: its memory is the result's anyway.
   sum_all(terms, result, mine.size(), parameters_.master_dtype(), Device::cpu);
 }
 
 void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* data, size_t element) {
+  const Trace trace("gather", "bucket", bucket);
   const auto part = [&](int r) {
     const Piece p = shards_.part(bucket, r);
     return MutableBytes(data + size_t(p.begin - shards_.bucket(bucket).begin) * element, size_t(p.size()) * element);
@@ -213,6 +219,7 @@ void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* d
 }
 
 void Reducer::gather_weights() {
+  const Trace trace("gather weights");
   Storage& weights = parameters_.weight_storage();
   const size_t element = size_of(parameters_.dtype());
   for (int64_t b = 0; b < shards_.buckets(); ++b) {

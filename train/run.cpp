@@ -9,6 +9,7 @@
 #include "core/base/hash128.h"
 #include "core/base/in_quotes.h"
 #include "core/base/log.h"
+#include "core/base/trace.h"
 #include "data/batches.h"
 
 namespace hinoki {
@@ -101,6 +102,7 @@ int64_t Run::training_tokens() const {
 }
 
 Run::StepBatches Run::make_step(int64_t step) const {
+  const Trace trace("make batches", "step", step + 1);
   StepBatches all;
   for (int64_t micro = 0; micro < micro_batches(); ++micro) {
     const int64_t first = (step * config_.train.micro_batches + first_micro_batch() + micro) * config_.train.batch;
@@ -127,9 +129,9 @@ StepSums Run::accumulate(const StepBatches& batches) {
                     .seed = uint64_t(config_.train.seed),
                     .step = uint64_t(state_.step),
                     .first_row = (first_micro_batch() + micro) * config_.train.batch};
-    const Tensor sum = model_->loss(b.ids, b.labels, b.segments, pass);
-    backward(sum, last ? reducer_->hook() : LeafHook());
-    losses.back() += sum.item();
+    const Tensor sum = (Trace("forward", "micro_batch", micro), model_->loss(b.ids, b.labels, b.segments, pass));
+    Trace("backward", "micro_batch", micro), backward(sum, last ? reducer_->hook() : LeafHook());
+    losses.back() += (Trace("read the loss", "micro_batch", micro), sum.item());
     sums.tokens += b.labels.numel();
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
@@ -144,12 +146,14 @@ StepReport Run::step(int stop) {
   saving_->check();
   if (!prefetch_)
     prefetch_ = std::make_unique<Prefetch<StepBatches>>([this](int64_t step) { return make_step(step); }, state_.step);
+  const Trace trace("step", "step", state_.step + 1);
   const double start = now();
-  StepSums sums = accumulate(prefetch_->next());
+  const StepBatches batches = (Trace("wait for data"), prefetch_->next());
+  StepSums sums = accumulate(batches);
   sums.stop = stop;
   sums.warned = warnings_wait();
   sums.parts_done = saving_->part_done();
-  sums.chunk_norms = optimizer_->chunk_norms(shards_->of(ranks_.rank()));
+  sums.chunk_norms = (Trace("norms"), optimizer_->chunk_norms(shards_->of(ranks_.rank())));
   sums = sum_over_ranks(ranks_, *shards_, sums);
   saving_->heard(sums.parts_done);
 
@@ -165,7 +169,7 @@ StepReport Run::step(int stop) {
   // The factor of torch.nn.utils.clip_grad_norm_.
   const double clip =
       config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
-  optimizer_->update(report.learning_rate, mean * clip, state_.step);
+  Trace("update"), optimizer_->update(report.learning_rate, mean * clip, state_.step);
   if (sharded()) reducer_->gather_weights();
 
   ++state_.step;

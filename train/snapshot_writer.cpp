@@ -1,6 +1,7 @@
 #include "train/snapshot_writer.h"
 
 #include "core/base/log.h"
+#include "core/base/trace.h"
 
 namespace hinoki {
 namespace {
@@ -69,6 +70,7 @@ double SnapshotWriter::write(const std::string& folder, const SnapshotPieces& pi
 void SnapshotWriter::copy(const SnapshotPieces& pieces) {
   const auto start = publication_ ? request_.asked : SaveRequest::Clock::now();
   wait();
+  const Trace trace("copy the snapshot");
   part_done_ = false;
   or_drop([&] {
     weights_.copy(pieces.weights);
@@ -82,6 +84,7 @@ void SnapshotWriter::publish() {
 }
 
 void SnapshotWriter::write_part(const std::string& folder) {
+  const Trace trace("write");
   known_.clear();
   for (StagedFiles* files : {&weights_, &training_}) {
     if (!files->is_open()) files->join(folder);
@@ -95,6 +98,7 @@ void SnapshotWriter::write_part(const std::string& folder) {
 }
 
 void SnapshotWriter::publish_now() {
+  const Trace trace("publish", "step", request_.state.step);
   if (request_.before_publishing) request_.before_publishing();
   const std::string path = publication_->publish({{"recipe", config_.recipe}, {"step", request_.state.step}}, known_);
   publication_.reset();

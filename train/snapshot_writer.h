@@ -70,7 +70,7 @@ class SnapshotWriter {
   std::atomic<bool> part_done_ = false;
   std::mutex mutex_;
   std::optional<Saved> finished_;
-  Worker worker_;  // last: it uses the others
+  Worker worker_{"snapshot"};  // last: it uses the others
 };
 
 }  // namespace hinoki

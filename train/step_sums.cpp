@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/trace.h"
+
 namespace hinoki {
 namespace {
 
@@ -18,8 +20,10 @@ size_t chunks_of(const std::vector<Piece>& pieces) {
 }  // namespace
 
 StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSums& mine) {
+  const Trace trace("sums of the step");
   // Counts travel as doubles, which hold integers up to 2^53 exactly.
-  std::vector<double> message{mine.loss, double(mine.tokens), double(mine.stop), double(mine.warned), double(mine.parts_done)};
+  std::vector<double> message{mine.loss, double(mine.tokens), double(mine.stop), double(mine.warned),
+                              double(mine.parts_done)};
   message.insert(message.end(), mine.chunk_norms.begin(), mine.chunk_norms.end());
   std::vector<std::vector<double>> all;
   for (int r = 0; r < ranks.size(); ++r) all.emplace_back(kFixed + chunks_of(shards.of(r)));

@@ -21,7 +21,7 @@ namespace hinoki {
 namespace {
 
 struct Options {
-  std::string config, resume;
+  std::string config, resume, profile;
   std::vector<std::string> overrides;
 };
 
@@ -95,6 +95,7 @@ void keep_slots(GptConfig& config, const std::string& snapshot) {
 }
 
 void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t& steps_done) {
+  Profile profile(parse_profile(o.profile, config.train.steps), config.run, ranks);  // first: it outlives the threads
   std::unique_ptr<RunLock> lock;
   std::string snapshot;
   together(ranks, "start", [&] {
@@ -123,7 +124,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
   if (!ranks.alone()) inform(ranks.size(), " ranks, ", config.train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  TrainLoop loop(config, *run);
+  TrainLoop loop(config, *run, profile);
   try {
     telling_the_plan(config, [&] { loop.to_the_end(); });
   } catch (...) {
@@ -143,7 +144,10 @@ void train(const Options& o) {
   int64_t steps_done = 0;
   try {
     GptConfig config;
-    together(*ranks, "reading the config", [&] { config = read_train_config(o); });
+    together(*ranks, "reading the config", [&] {
+      config = read_train_config(o);
+      parse_profile(o.profile, config.train.steps);
+    });
     ranks->set_deadline(config.train.deadline);
     if (launched()) status.emplace(config.run, ranks->rank());
     ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
@@ -167,6 +171,7 @@ void add_train_command(CLI::App& app) {
   command->add_option("config", o->config, "Config file (TOML)");
   command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
   command->add_option("--resume", o->resume, "Run folder to go on with, by its own config.toml");
+  command->add_option("--profile", o->profile, "START:STOP, steps to record a timeline of: RUN/profile/trace.json");
   command->callback([o] {
     if (!o->resume.empty() && !o->config.empty()) {  // everything that stands there is an override then
       o->overrides.insert(o->overrides.begin(), o->config);

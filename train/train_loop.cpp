@@ -50,11 +50,12 @@ void Records::write(int64_t step, const std::vector<Scalar>& values) {
   events_.add_scalars(step, values);
 }
 
-TrainLoop::TrainLoop(const GptConfig& config, Run& run)
+TrainLoop::TrainLoop(const GptConfig& config, Run& run, Profile& profile)
     : config_(config.log),
       folder_(config.run),
       last_(config.train.steps),
       run_(run),
+      profile_(profile),
       progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
                 run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
       saved_(run.steps_done()) {
@@ -81,9 +82,11 @@ void TrainLoop::to_the_end() {
 }
 
 void TrainLoop::step() {
+  profile_.begin(run_.steps_done() + 1);
   const StepReport report = run_.step(stop_signal());
   const int64_t step = report.step;
   if (records_) {
+    const Trace trace("records");
     progress_.step(report);
     records_->step(report, progress_);
     plans_.record_first();
@@ -93,15 +96,18 @@ void TrainLoop::step() {
   if (due(step, config_.evaluate_every, last_)) evaluate(step);
   if (records_ && due(step, config_.sample_every, last_) && config_.sample_tokens > 0) write_samples(step);
   if (due(step, config_.snapshot_every, last_)) save();
+  profile_.end(step);
   if (report.stop && step < last_) {
     save();
     finish_saving();
+    profile_.finish();
     fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
                         " and saved; `hinoki train --resume ", folder_, "` goes on");
   }
 }
 
 void TrainLoop::evaluate(int64_t step) {
+  const Trace trace("evaluation");
   progress_.clear();
   const Evaluation e = run_.evaluate();
   if (!records_) return;
@@ -111,6 +117,7 @@ void TrainLoop::evaluate(int64_t step) {
 }
 
 void TrainLoop::write_samples(int64_t step) {
+  const Trace trace("samples");
   progress_.clear();
   const auto texts = run_.samples();
   std::string all;
@@ -129,6 +136,7 @@ void TrainLoop::tell_warnings() {
 
 void TrainLoop::save() {
   if (saved_ == run_.steps_done()) return;
+  const Trace trace("save");
   progress_.clear();
   const auto sync = [this] {  // before the snapshot that continues from them is there
     if (records_) records_->sync();

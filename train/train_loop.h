@@ -5,6 +5,7 @@
 
 #include "train/metrics.h"
 #include "train/product_plans.h"
+#include "train/profile.h"
 #include "train/run.h"
 #include "train/tensorboard.h"
 
@@ -29,7 +30,7 @@ class Records {
 
 class TrainLoop {
  public:
-  TrainLoop(const GptConfig& config, Run& run);
+  TrainLoop(const GptConfig& config, Run& run, Profile& profile);
   // However a run ends, what the writing thread has begun is finished, and what it uses of this object lives as long.
   ~TrainLoop();
 
@@ -49,6 +50,7 @@ class TrainLoop {
   const std::string& folder_;
   const int64_t last_;
   Run& run_;
+  Profile& profile_;
   Progress progress_;
   std::optional<Records> records_;  // rank 0's
   ProductPlans plans_;

@@ -7,11 +7,13 @@
 #include <mutex>
 #include <thread>
 
+#include "core/base/trace.h"
+
 namespace hinoki {
 
 class Worker {
  public:
-  Worker() : thread_([this] { serve(); }) {}
+  explicit Worker(const char* name) : thread_(traced_thread(name, [this] { serve(); })) {}
   ~Worker();  // after its jobs; what the last of them threw is lost unless somebody waited
   Worker(const Worker&) = delete;
 

@@ -15,7 +15,7 @@ TEST(Worker, DoesItsJobsInOrderBesideTheCaller) {
   std::latch may_go(1);
   std::vector<int> done;
   {
-    Worker worker;
+    Worker worker("test");
     const auto caller = std::this_thread::get_id();
     worker.give([&] { may_go.wait(), done.push_back(0); });
     worker.give([&, caller] {
@@ -35,7 +35,7 @@ TEST(Worker, DoesItsJobsInOrderBesideTheCaller) {
 
 TEST(Worker, AnErrorComesOnceAndDropsWhatStoodBehind) {
   std::latch may_fail(1);
-  Worker worker;
+  Worker worker("test");
   std::atomic<int> later = 0;
   worker.give([&] {
     may_fail.wait();
