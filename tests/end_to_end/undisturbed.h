@@ -12,6 +12,7 @@ struct Undisturbed {
   std::string last;                    // the name of its last snapshot
   std::string bytes;                   // the weights and moments in it
   std::vector<std::string> losses;
+  std::chrono::microseconds to_first_step, to_end;  // on this machine, at this load
 
   Undisturbed(const TinyProgram& p, std::vector<std::string> overrides);
   std::vector<std::string> train(const std::string& config) const;  // the arguments for the same run
