@@ -71,7 +71,8 @@ case $bind in
   socket) options=(-n "$ranks" --map-by socket --bind-to socket) ;;
   *) refuse "--bind may be none or socket" ;;
 esac
-[ -z "$hosts" ] || options+=(--hostfile "$hosts")
+# Here there are as many ranks as somebody wants; elsewhere as many as the host file allows.
+if [ -n "$hosts" ]; then options+=(--hostfile "$hosts"); else options+=(--oversubscribe); fi
 [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 command=("$program")
 [ -z "$threads" ] || command+=(--threads "$threads")
