@@ -56,6 +56,7 @@ class MpiCommunicator final : public Communicator {
   ~MpiCommunicator() override {
     current = nullptr;
     if (left_) return;  // MPI_Finalize waits for the others, which never come after a failure
+    finalizing_ = true;
     const Watchdog::Watch watch(dog_, "the end of MPI", Clock::now() + deadline(), deadline());
     MPI_Finalize();
   }
@@ -77,6 +78,7 @@ class MpiCommunicator final : public Communicator {
 
   // For calls into MPI that do not return: says what is lost and ends the process.
   [[noreturn]] void end(const std::string& what) {
+    if (finalizing_) ::_exit(0);  // all is done and told; another rank may still be writing the last snapshot
     const Error e = left_ ? leaving_ : silence(what, "a peer (the call into MPI did not come back)");
     if (!left_) std::fprintf(stderr, "hinoki: %s\n", e.what());
     if (when_lost_) when_lost_(e);
@@ -166,6 +168,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm farewells_ = MPI_COMM_NULL;
   std::vector<std::string> hosts_;
   bool left_ = false;
+  std::atomic<bool> finalizing_ = false;
   Error leaving_{Exit::failure, ""};
   Watchdog dog_;  // last: it uses the others
 };
