@@ -60,7 +60,6 @@ Run::Run(const GptConfig& config, Communicator& ranks)
                           .card = ""};
   saving_ = std::make_unique<Saving>(config_, model, parameters_, *optimizer_, ranks_, sharded());
   check_end();
-  check_equal_weights();
 }
 
 // A value that is not finite may hide for long: in the embedding of a token that seldom comes.

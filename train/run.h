@@ -24,6 +24,8 @@ class Run {
   explicit Run(const GptConfig& config) : Run(config, alone_) {}
   // Goes on from a verified snapshot of this run.
   void resume(const std::string& snapshot);
+  // All ranks hold the same weights. Not part of the constructor, which may fail at one rank alone.
+  void check_equal_weights() const;
 
   // One optimizer step over micro_batches x batch sequences, of all ranks together. A loss or gradient that is not
   // finite is an Error (Exit::numerical) that names the first bad tensor; the weights are then those of before the
@@ -66,7 +68,6 @@ class Run {
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
   StepSums accumulate(const StepBatches& batches);
   [[noreturn]] void fail_not_finite(const StepReport& report) const;
-  void check_equal_weights() const;
 
   Solo alone_;  // the ranks of a run that was given none
   Communicator& ranks_;

@@ -116,6 +116,7 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
     if (!snapshot.empty()) run->resume(snapshot);
     steps_done = run->steps_done();
   });
+  run->check_equal_weights();
   if (!snapshot.empty()) inform("resumed from ", snapshot);
   if (run->steps_done() > 0 && run->steps_done() >= config.train.steps)
     inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");

@@ -150,7 +150,7 @@ TEST_F(Ranks, ThatBeginWithOtherWeightsAreRefused) {
                               [&](Communicator& ranks) {
                                 GptConfig config = wide(tiny, "run");
                                 config.train.seed = 5 + ranks.rank();
-                                hinoki::Run run(config, ranks);
+                                hinoki::Run(config, ranks).check_equal_weights();
                               }),
                Exit::failure, "rank 1 has other weights than rank 0");
 }
