@@ -5,6 +5,10 @@
 
 namespace hinoki {
 
+// What the backward pass computes a second time: nothing, the insides of attention and MLP from their inputs, or the
+// whole layer from its input.
+enum class Recompute { none, inputs, full };
+
 struct Linear {
   Tensor weight, bias;
   WeightLayout layout;

@@ -4,18 +4,9 @@
 #include <vector>
 
 #include "models/model.h"
-#include "train/fields.h"
-#include "train/schedule.h"
+#include "train/run_config.h"
 
 namespace hinoki {
-
-constexpr auto enum_names(Recompute) { return std::array{"none", "inputs", "full"}; }
-constexpr auto enum_names(Device) { return std::array{"cpu", "cuda"}; }
-
-// What layers compute in: f32, f32 with matrix products whose factors are rounded to tf32, or bf16 with f32 masters,
-// moments, statistics and sums. The CPU has f32.
-enum class Precision { f32, tf32, bf16 };
-constexpr auto enum_names(Precision) { return std::array{"f32", "tf32", "bf16"}; }
 
 // One prepared corpus (`hinoki data text`) and its share of the training sequences.
 struct CorpusConfig {
@@ -44,123 +35,43 @@ struct DataConfig {
   }
 };
 
-struct OptimizerConfig {  // AdamW (Loshchilov & Hutter 2019)
-  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-  double weight_decay = 0.1;  // of matrices; biases and norm weights have none
-  double clip = 1.0;          // of the global gradient norm; 0: off
-
-  template <class Visitor>
-  void fields(Visitor& v) {
-    v("beta1", beta1, Range{0, 1});
-    v("beta2", beta2, Range{0, 1});
-    v("eps", eps, Range{0});
-    v("weight_decay", weight_decay, Range{0});
-    v("clip", clip, Range{0});
-  }
-};
-
-struct TrainConfig {
-  int64_t steps = 1000;
-  int64_t batch = 8;          // sequences a micro-batch
-  int64_t micro_batches = 1;  // a step: their gradients add up
-  Recompute recompute = Recompute::none;
-  int64_t seed = 1;
-  // Of many ranks (train/reducer.h). Their number divides reduction_slots, which is a power of two and divides
-  // micro_batches; a run keeps it for good, and then has the same bits on any number of ranks.
-  int64_t reduction_slots = 0;  // 0: as many as there are ranks when the run begins
-  int64_t zero = 0;             // 1: every rank keeps and updates a part of the optimizer's state (ZeRO-1)
-  double bucket_mib = 16;       // of gradients that travel together
-  double deadline = 300;        // seconds until a rank that does not answer is given up
-
-  template <class Visitor>
-  void fields(Visitor& v) {
-    v("steps", steps, Range{0});
-    v("batch", batch, Range{1, 1 << 20});
-    v("micro_batches", micro_batches, Range{1, 1 << 20});
-    v("recompute", recompute);
-    v("seed", seed, Range{0});
-    v("reduction_slots", reduction_slots, Range{0, 1 << 16});
-    v("zero", zero, Range{0, 1});
-    v("bucket_mib", bucket_mib, Range{0.25, 1 << 10});
-    v("deadline", deadline, Range{0.1});
-  }
-  void check() const {
-    require<Exit::usage>((reduction_slots & (reduction_slots - 1)) == 0, "train.reduction_slots ", reduction_slots,
-                         " is not a power of two");
-    require<Exit::usage>(reduction_slots == 0 || micro_batches % reduction_slots == 0, "train.micro_batches ",
-                         micro_batches, " is not a multiple of train.reduction_slots ", reduction_slots,
-                         ": every slot takes the same number of them");
-  }
-};
-
-struct LogConfig {
-  int64_t every = 10;               // steps between lines; metrics.jsonl has every step
-  int64_t evaluate_every = 0;       // 0: only at the end
-  int64_t evaluate_sequences = 64;  // of the validation split; 0: all
-  int64_t sample_every = 0;         // 0: only at the end
+struct SampleConfig {  // texts that show what was learned, every log.sample_every steps
   std::vector<std::string> prompts = {"吾輩は猫である。"};
-  int64_t sample_tokens = 64;
-  int64_t snapshot_every = 0;  // 0: only at the end
-  int64_t keep_last = 2;       // snapshots
-  int64_t keep_every = 0;      // and every one of a step that this divides; 0: none
+  int64_t tokens = 64;  // 0: no samples
 
   template <class Visitor>
   void fields(Visitor& v) {
-    v("every", every, Range{1});
-    v("evaluate_every", evaluate_every, Range{0});
-    v("evaluate_sequences", evaluate_sequences, Range{0});
-    v("sample_every", sample_every, Range{0});
     v("prompts", prompts);
-    v("sample_tokens", sample_tokens, Range{0});
-    v("snapshot_every", snapshot_every, Range{0});
-    v("keep_last", keep_last, Range{1});
-    v("keep_every", keep_every, Range{0});
+    v("tokens", tokens, Range{0});
   }
 };
 
-struct GptConfig {
-  std::string recipe = "gpt";
-  std::string run = "runs/gpt";  // folder of this run
-  Device device = Device::cpu;
-  Precision precision = Precision::f32;
-  std::string start_from;  // a Hugging Face folder or snapshot whose weights to start from; empty: from the seed
+struct GptConfig : RunConfig {
   ModelConfig model;
   DataConfig data;
-  TrainConfig train;
-  Schedule learning_rate;
-  OptimizerConfig optimizer;
-  LogConfig log;
+  SampleConfig samples;
 
+  GptConfig() {
+    recipe = "gpt";
+    run = "runs/gpt";
+  }
   template <class Visitor>
   void fields(Visitor& v) {
-    v("recipe", recipe);
-    v("run", run);
-    v("start_from", start_from);
-    v("device", device);
-    v("precision", precision);
+    visit_place(v);
     v("model", model);
     v("data", data, required);
-    v("train", train);
-    v("learning_rate", learning_rate);
-    v("optimizer", optimizer);
-    v("log", log);
+    visit_training(v);
+    v("samples", samples);
   }
   void check() const {
-    require<Exit::usage>(recipe == "gpt", "recipe \"", recipe, "\" is not known; gpt is");
+    RunConfig::check();
     require<Exit::usage>(data.sequence <= model.max_positions(), "data.sequence ", data.sequence,
                          " is longer than the model's ", model.max_positions(), " positions");
     require<Exit::usage>(!data.corpora.empty(), "data.corpora is empty");
-    require<Exit::usage>(device == Device::cuda || precision == Precision::f32, "precision \"",
-                         enum_names(precision)[size_t(precision)],
-                         "\" needs device = \"cuda\"; the CPU "
-                         "trains in f32");
     require<Exit::usage>(double(train.steps) * double(step_tokens()) < 1e18, "train.steps ", train.steps, " of ",
                          step_tokens(), " tokens are more than can be counted");
   }
-
-  DType dtype() const { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }  // of weights and activations
-  int64_t step_sequences() const { return train.batch * train.micro_batches; }
-  int64_t step_tokens() const { return step_sequences() * data.sequence; }
+  int64_t step_tokens() const { return step_rows() * data.sequence; }
 };
 
 }  // namespace hinoki

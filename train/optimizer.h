@@ -1,6 +1,6 @@
 // AdamW over flat buffers, or over a rank's parts of them (ZeRO-1: Rajbhandari et al. 2020).
 #pragma once
-#include "train/gpt_config.h"
+#include "train/run_config.h"
 #include "train/shards.h"
 
 namespace hinoki {

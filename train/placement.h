@@ -1,6 +1,6 @@
 // Where a command computes with a finished model, and how exactly.
 #pragma once
-#include "train/gpt_config.h"
+#include "train/run_config.h"
 
 namespace CLI {
 class App;

@@ -1,14 +1,14 @@
-// What a config will need, from arithmetic alone.
+// What a run will need, from arithmetic alone.
 #pragma once
 #include <string>
 
-#include "train/gpt_config.h"
+#include "models/scope.h"
+#include "train/run_config.h"
 
 namespace hinoki {
 
 struct Plan {
-  int64_t parameters = 0;      // elements
-  double flops_per_token = 0;  // forward and backward, attention in full
+  int64_t parameters = 0;                                                            // elements
   int64_t weight_bytes = 0, master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
   int64_t reduction_bytes = 0;   // sums of slots that wait for others, and what other ranks send
   int64_t activation_bytes = 0;  // what the backward pass of one micro-batch keeps, and its largest temporaries
@@ -19,18 +19,15 @@ struct Plan {
   int64_t total(Device device) const { return total() + (device == Device::cpu ? snapshot_bytes : 0); }
 };
 
-struct PlanFor {
-  const ModelConfig& model;
-  int64_t batch, sequence;
-  Recompute recompute = Recompute::none;
-  DType dtype = DType::f32;  // of weights and activations
-};
-Plan make_plan(const PlanFor& what);
+// All but the activations, for one rank alone.
+Plan plan_buffers(const Parameters& parameters);
+
+class Recipe;
 // Of one rank among `ranks`.
-Plan make_plan(const GptConfig& config, int ranks = 1);
-// The lines of `hinoki plan`. `corpus_tokens`: of the training split, 0 if unknown.
-std::string print_plan(const GptConfig& config, int64_t corpus_tokens, int ranks = 1);
+Plan make_plan(const Recipe& recipe, int ranks = 1);
+// The lines of `hinoki plan`. `epoch`: what the training data holds, in units of the recipe's throughput; 0: unknown.
+std::string print_plan(const Recipe& recipe, double epoch, int ranks = 1);
 // For a run that memory is too short for: its plan, and what would need how much less.
-std::string print_shortage(const GptConfig& config);
+std::string print_shortage(const Recipe& recipe);
 
 }  // namespace hinoki

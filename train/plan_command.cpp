@@ -2,26 +2,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "data/token_corpus.h"
 #include "train/commands.h"
-#include "train/config_file.h"
-#include "train/plan.h"
+#include "train/recipe.h"
 
 namespace hinoki {
-namespace {
-
-// Of all training splits, or 0 where the data is not prepared yet.
-int64_t corpus_tokens(const GptConfig& config) {
-  int64_t tokens = 0;
-  for (const CorpusConfig& c : config.data.corpora) {
-    if (!std::filesystem::is_directory(c.path)) return 0;
-    tokens += TokenCorpus(c.path, "train", "").tokens();
-  }
-  return tokens;
-}
-
-}  // namespace
-
 void add_plan_command(CLI::App& app) {
   struct Options {
     std::string config;
@@ -38,10 +22,9 @@ void add_plan_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 16));
   command->add_flag("--run-folder", o->run_folder, "Print the run folder and nothing else, for scripts");
   command->callback([o] {
-    GptConfig config;
-    load_config(o->config, o->overrides, config);
-    if (o->run_folder) return void(std::puts(config.run.c_str()));
-    std::fputs(print_plan(config, corpus_tokens(config), o->ranks).c_str(), stdout);
+    const auto recipe = read_recipe(read_config(o->config, o->overrides));
+    if (o->run_folder) return void(std::puts(recipe->config().run.c_str()));
+    std::fputs(print_plan(*recipe, recipe->epoch(), o->ranks).c_str(), stdout);
   });
 }
 

@@ -15,9 +15,7 @@
 namespace hinoki {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
@@ -28,13 +26,16 @@ std::string format(const char* pattern, Values... values) {
 
 }  // namespace
 
-Progress::Progress(int64_t steps, int64_t every, double flops_per_token, double peak_gflops)
-    : steps_(steps), every_(every), flops_per_token_(flops_per_token), peak_gflops_(peak_gflops),
+Progress::Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops)
+    : steps_(steps),
+      every_(every),
+      work_(std::move(work)),
+      peak_gflops_(peak_gflops),
       terminal_(isatty(STDERR_FILENO)) {}
 
 void Progress::step(const StepReport& report) {
   constexpr double kMemory = 0.9;  // about the last ten steps
-  tokens_ = kMemory * tokens_ + double(report.tokens);
+  steps_seen_ = kMemory * steps_seen_ + 1;
   seconds_ = kMemory * seconds_ + report.seconds;
   if (share_of_peak() > 1) raise_peak();
   const bool due = report.step % every_ == 0 || report.step == steps_ || report.step == 1;
@@ -58,22 +59,20 @@ void Progress::clear() {
   if (std::exchange(live_, false)) std::fprintf(stderr, "\r\033[K");
 }
 
-double Progress::tokens_per_second() const { return seconds_ > 0 ? tokens_ / seconds_ : 0; }
+double Progress::rate() const { return seconds_ > 0 ? steps_seen_ * work_.step / seconds_ : 0; }
 
-double Progress::gflops() const { return tokens_per_second() * flops_per_token_ / 1e9; }
+double Progress::gflops() const { return rate() * work_.flops / 1e9; }
 
 double Progress::share_of_peak() const { return peak_gflops_ > 0 ? gflops() / peak_gflops_ : 0; }
 
 std::string Progress::line(const StepReport& r) const {
-  std::string text = format("step %*lld/%lld | loss %.4f | lr %.2e | norm %.3f | %s tok/s",
+  std::string text = format("step %*lld/%lld | loss %.4f | lr %.2e | norm %.3f | %s %s",
                             int(std::to_string(steps_).size()), (long long)r.step, (long long)steps_, r.loss,
-                            r.learning_rate, r.gradient_norm, grouped(int64_t(tokens_per_second())).c_str());
+                            r.learning_rate, r.gradient_norm, grouped(int64_t(rate())).c_str(), work_.unit.c_str());
   if (peak_gflops_ > 0) text += format(" | %.0f %% of peak", 100 * share_of_peak());
   text += " | " + mebibytes(double(memory_use().peak + scratch_total()));
-  if (r.step < steps_ && tokens_ > 0) {
-    const double per_step = double(r.tokens) / tokens_per_second();
-    text += " | eta " + duration(per_step * double(steps_ - r.step));
-  }
+  if (r.step < steps_ && steps_seen_ > 0)
+    text += " | eta " + duration(seconds_ / steps_seen_ * double(steps_ - r.step));
   return text;
 }
 

@@ -1,15 +1,10 @@
-// A training run of recipe "gpt": one step at a time, and what is done between steps.
+// A training run of any recipe: one step at a time, and what is done between steps.
 #pragma once
-#include <functional>
-#include <memory>
 #include <optional>
 
 #include "data/prefetch.h"
-#include "data/tokenizer.h"
-#include "models/generation.h"
-#include "train/batch.h"
-#include "train/evaluation.h"
 #include "train/progress.h"
+#include "train/recipe.h"
 #include "train/reducer.h"
 #include "train/saving.h"
 #include "train/step_sums.h"
@@ -18,22 +13,24 @@ namespace hinoki {
 
 class Run {
  public:
-  // Opens data and tokenizer, builds the model, and starts from the seed or from `start_from`. Every rank makes its own
-  // Run of the same config, and calls what follows at the same time as the others.
-  Run(const GptConfig& config, Communicator& ranks);
-  explicit Run(const GptConfig& config) : Run(config, alone_) {}
+  // Opens the data, builds the model, and starts from the seed or from `start_from`. Every rank makes its own Run of
+  // the same recipe, and calls what follows at the same time as the others.
+  Run(const Recipe& recipe, Communicator& ranks);
+  template <std::derived_from<RunConfig> Config>
+  Run(const Config& config, Communicator& ranks) : Run(RecipeOf<Config>(config), ranks) {}
+  template <std::derived_from<RunConfig> Config>
+  explicit Run(const Config& config) : Run(config, alone_) {}
   // Goes on from a verified snapshot of this run.
   void resume(const std::string& snapshot);
   // All ranks hold the same weights. Not part of the constructor, which may fail at one rank alone.
   void check_equal_weights() const;
 
-  // One optimizer step over micro_batches x batch sequences, of all ranks together. A loss or gradient that is not
+  // One optimizer step over micro_batches x batch rows of data, of all ranks together. A loss or gradient that is not
   // finite is an Error (Exit::numerical) that names the first bad tensor; the weights are then those of before the
   // step. `stop`: the signal that asks this rank to stop, or 0; the report has that of any rank.
   StepReport step(int stop = 0);
-  Evaluation evaluate() const;
-  // Continues each prompt of the config; a function of the seed and the step.
-  std::vector<std::string> samples() const;
+  Validation validate() const { return task_->validate(ranks_); }
+  std::vector<std::string> samples() const { return task_->samples(state_.step); }
   // A save that goes on while training does, and how many seconds it held training up. step() throws what its thread
   // fails with. Weights that are not finite are never saved: Exit::numerical.
   double start_saving(std::function<void()> before_publishing = {});
@@ -45,45 +42,39 @@ class Run {
   bool sharded() const { return config_.train.zero > 0 && !ranks_.alone(); }  // the optimizer's state over ranks
   int64_t steps_done() const { return state_.step; }
   const RunState& state() const { return state_; }
-  const GptConfig& config() const { return config_; }  // as given, with reduction_slots chosen
+  const Recipe& recipe() const { return *recipe_; }  // as given, with reduction_slots chosen
+  const RunConfig& config() const { return config_; }
   const Parameters& parameters() const { return parameters_; }
   const Optimizer& optimizer() const { return *optimizer_; }
   Communicator& ranks() const { return ranks_; }
   int64_t reduction_bytes() const { return reducer_->buffer_bytes(); }
-  const TokenCorpus& validation() const { return validation_; }
-  int64_t training_tokens() const;
   std::string snapshots() const { return config_.run + "/snapshots"; }
 
  private:
   // This rank's micro-batches of a step, by slot: what the prefetching thread makes.
-  using StepBatches = std::vector<Batch>;
+  using StepExamples = std::vector<std::unique_ptr<Examples>>;
   void start_from(const std::string& folder);
-  void check_end() const;
-  std::vector<int32_t> prompt_ids(const std::string& prompt) const;
-  GenerationOptions sample_options() const;
+  SnapshotTexts texts() const;
   int64_t first_micro_batch() const { return ranks_.rank() * config_.train.micro_batches / ranks_.size(); }
   int64_t micro_batches() const { return config_.train.micro_batches / ranks_.size(); }
   int64_t slots() const { return config_.train.reduction_slots / ranks_.size(); }
-  StepBatches make_step(int64_t step) const;
+  StepExamples make_step(int64_t step) const;
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
-  StepSums accumulate(const StepBatches& batches);
+  StepSums accumulate(const StepExamples& examples);
   [[noreturn]] void fail_not_finite(const StepReport& report) const;
 
   Solo alone_;  // the ranks of a run that was given none
   Communicator& ranks_;
-  GptConfig config_;
-  Tokenizer tokenizer_;
-  std::vector<std::unique_ptr<TokenCorpus>> corpora_;
-  TokenCorpus validation_;
-  std::optional<Batches> batches_;
+  std::unique_ptr<Recipe> recipe_;
+  const RunConfig& config_;
   Parameters parameters_;
-  std::unique_ptr<CausalLm> model_;
+  std::unique_ptr<Task> task_;
   std::optional<Shards> shards_;
   std::unique_ptr<Reducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   RunState state_;
   std::unique_ptr<Saving> saving_;
-  std::unique_ptr<Prefetch<StepBatches>> prefetch_;  // last: it uses the others
+  std::unique_ptr<Prefetch<StepExamples>> prefetch_;  // last: it uses the others
 };
 
 }  // namespace hinoki

@@ -2,13 +2,13 @@
 
 namespace hinoki {
 
-Saving::Saving(const GptConfig& config, ModelFolder model, const Parameters& parameters, const Optimizer& optimizer,
-               Communicator& ranks, bool sharded)
+Saving::Saving(SnapshotTexts texts, const Parameters& parameters, const Optimizer& optimizer, Communicator& ranks,
+               bool sharded)
     : parameters_(parameters),
       optimizer_(optimizer),
       ranks_(ranks),
       sharded_(sharded),
-      writer_(config, std::move(model), parameters) {
+      writer_(std::move(texts), parameters) {
   if (sharded || ranks.first()) writer_.reserve(snapshot_pieces(parameters, optimizer));
 }
 

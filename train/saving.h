@@ -9,8 +9,8 @@ namespace hinoki {
 
 class Saving {
  public:
-  Saving(const GptConfig& config, ModelFolder model, const Parameters& parameters, const Optimizer& optimizer,
-         Communicator& ranks, bool sharded);
+  Saving(SnapshotTexts texts, const Parameters& parameters, const Optimizer& optimizer, Communicator& ranks,
+         bool sharded);
 
   // Every rank calls these at the same step. Where the optimizer is whole, rank 0 needs no other for them.
   double start(const RunState& state,

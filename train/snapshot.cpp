@@ -70,27 +70,28 @@ void read_training_state(const std::string& folder, Parameters& parameters, Opti
 
 // Keys that say where and how often, not what is computed.
 bool harmless(const std::string& line) {
-  for (const char* key : {"run ", "log.", "start_from ", "train.zero ", "train.bucket_mib ", "train.deadline "})
+  for (const char* key :
+       {"run ", "log.", "samples.", "start_from ", "train.zero ", "train.bucket_mib ", "train.deadline "})
     if (line.starts_with(key)) return true;
   return false;
 }
 
-void compare_with(const std::string& path, const GptConfig& config, const std::string& stored_arithmetic) {
+void compare_with(const std::string& path, const SnapshotTexts& now, const std::string& stored_arithmetic) {
   const std::string before = read_file(path + "/state/config.toml", kMaxConfigBytes);
-  for (const std::string& line : compare_configs(before, print_config(config))) {
+  for (const std::string& line : compare_configs(before, now.printed)) {
     require<Exit::snapshot>(!line.starts_with("model."), path, ": this is a snapshot of another model (", line,
                             "); start a new run folder, or give its weights by start_from");
     if (!harmless(line))
       warn("the config has changed since the snapshot, so the run will not be bitwise the same: ", line);
   }
-  if (stored_arithmetic != arithmetic(config))
-    warn("the snapshot was made with ", stored_arithmetic, ", this is ", arithmetic(config),
+  if (stored_arithmetic != arithmetic(now.config))
+    warn("the snapshot was made with ", stored_arithmetic, ", this is ", arithmetic(now.config),
          ": the run will not be bitwise the same");
 }
 
 }  // namespace
 
-std::string arithmetic(const GptConfig& config) {
+std::string arithmetic(const RunConfig& config) {
   const char* precision = enum_names(config.precision)[size_t(config.precision)];
   if (config.device == Device::cpu) return say(name_of(active_target()), " ", precision);
   return say(device_table(config.device).name, " ", precision);
@@ -111,20 +112,22 @@ SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& op
 SnapshotLayout::SnapshotLayout(const Parameters& parameters)
     : weights(weight_specs(parameters)), training(training_specs(parameters), {.stem = "optimizer"}) {}
 
-void write_run_state(const std::string& folder, const GptConfig& config, const RunState& state) {
-  write_text(folder + "/state/config.toml", print_config(config));
-  const Json json = {{"step", state.step}, {"tokens", state.tokens}, {"arithmetic", arithmetic(config)}};
+void write_texts(const std::string& folder, const SnapshotTexts& texts, const RunState& state) {
+  texts.write_model(folder);
+  write_text(folder + "/state/config.toml", texts.printed);
+  const Json json = {{"step", state.step}, {"targets", state.targets}, {"arithmetic", arithmetic(texts.config)}};
   write_text(folder + "/state/run.json", json.dump(2) + "\n");
 }
 
-RunState load_snapshot(const std::string& path, const GptConfig& config, Parameters& parameters, Optimizer& optimizer) {
+RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parameters& parameters,
+                       Optimizer& optimizer) {
   const std::string file = path + "/state/run.json";
   const Json state = parse_json(read_file(file, kMaxStateJson), file);
-  compare_with(path, config, json_member(state, "arithmetic", Json::value_t::string, file));
+  compare_with(path, now, json_member(state, "arithmetic", Json::value_t::string, file));
   WeightSource(path).fill(parameters);
   read_training_state(path + "/state", parameters, optimizer);
   return {.step = json_member(state, "step", Json::value_t::number_unsigned, file).get<int64_t>(),
-          .tokens = json_member(state, "tokens", Json::value_t::number_unsigned, file).get<int64_t>()};
+          .targets = json_member(state, "targets", Json::value_t::number_unsigned, file).get<int64_t>()};
 }
 
 }  // namespace hinoki

@@ -2,28 +2,29 @@
 //
 //   config.json generation_config.json model.safetensors spiece.model tokenizer.json ... README.md    the model
 //   state/optimizer.safetensors    m.NAME and v.NAME, the moments of each parameter, f32 like the weights
-//   state/run.json                 step, tokens seen, and what bits depend on
+//   state/run.json                 step, targets seen, and what bits depend on
 //   state/config.toml              the resolved config
 //   manifest.json                  hashes of all of it
 //
 // Everything is stored by parameter name, never by rank or offset. Nothing else is needed to go on: data order, dropout
 // masks and learning rates are functions of the step.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "core/safetensors_writer.h"
-#include "train/gpt_config.h"
 #include "train/optimizer.h"
+#include "train/run_config.h"
 
 namespace hinoki {
 
 struct RunState {
-  int64_t step = 0;    // finished steps
-  int64_t tokens = 0;  // seen in them
+  int64_t step = 0;     // finished steps
+  int64_t targets = 0;  // predicted in them
 };
 
 // What the bits of a run depend on besides its config: "avx512 f32".
-std::string arithmetic(const GptConfig& config);
+std::string arithmetic(const RunConfig& config);
 
 // A run of consecutive elements of one tensor, as somebody holds it: everything of it, or a rank's share.
 struct SnapshotPiece {
@@ -43,10 +44,17 @@ struct SnapshotLayout {
   explicit SnapshotLayout(const Parameters& parameters);
 };
 
-// state/run.json and state/config.toml, in the folder that is being written.
-void write_run_state(const std::string& folder, const GptConfig& config, const RunState& state);
+// What a snapshot says beside its tensors.
+struct SnapshotTexts {
+  RunConfig config;
+  std::string printed;                                         // the resolved config of its recipe, in full
+  std::function<void(const std::string& folder)> write_model;  // config.json, the tokenizer's files, ...
+};
+
+// All texts but the manifest, in the folder that is being written.
+void write_texts(const std::string& folder, const SnapshotTexts& texts, const RunState& state);
 
 // Fills weights and moments from a verified snapshot. Says so if the run will not go on with the same bits.
-RunState load_snapshot(const std::string& path, const GptConfig& config, Parameters& parameters, Optimizer& optimizer);
+RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parameters& parameters, Optimizer& optimizer);
 
 }  // namespace hinoki

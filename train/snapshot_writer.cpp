@@ -14,10 +14,9 @@ double since(SaveRequest::Clock::time_point start) {
 
 }  // namespace
 
-SnapshotWriter::SnapshotWriter(const GptConfig& config, ModelFolder model, const Parameters& parameters)
-    : config_(config),
-      model_(std::move(model)),
-      snapshots_(config.run + "/snapshots"),
+SnapshotWriter::SnapshotWriter(SnapshotTexts texts, const Parameters& parameters)
+    : texts_(std::move(texts)),
+      snapshots_(texts_.config.run + "/snapshots"),
       weights_(SnapshotLayout(parameters).weights, ""),
       training_(SnapshotLayout(parameters).training, "/state") {}
 
@@ -90,23 +89,22 @@ void SnapshotWriter::write_part(const std::string& folder) {
     if (!files->is_open()) files->join(folder);
     files->write(known_);
   }
-  if (publication_) {
-    write_model_texts(folder, model_);
-    write_run_state(folder, config_, request_.state);
-  }
+  if (publication_) write_texts(folder, texts_, request_.state);
   part_done_ = true;
 }
 
 void SnapshotWriter::publish_now() {
   const Trace trace("publish", "step", request_.state.step);
   if (request_.before_publishing) request_.before_publishing();
-  const std::string path = publication_->publish({{"recipe", config_.recipe}, {"step", request_.state.step}}, known_);
+  const std::string path =
+      publication_->publish({{"recipe", texts_.config.recipe}, {"step", request_.state.step}}, known_);
   publication_.reset();
   {
     const std::lock_guard lock(mutex_);
     finished_ = {path, blocked_};
   }
-  const Retention rule{.keep_last = config_.log.keep_last, .keep_every = config_.log.keep_every};
+  const LogConfig& log = texts_.config.log;
+  const Retention rule{.keep_last = log.keep_last, .keep_every = log.keep_every};
   for (const SnapshotPath& old : to_prune(snapshots_, rule, path)) remove_snapshot(old);
 }
 

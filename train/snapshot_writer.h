@@ -12,7 +12,6 @@
 #include <optional>
 
 #include "core/base/worker.h"
-#include "train/model_folder.h"
 #include "train/publication.h"
 #include "train/staged_files.h"
 
@@ -28,7 +27,7 @@ struct SaveRequest {
 
 class SnapshotWriter {
  public:
-  SnapshotWriter(const GptConfig& config, ModelFolder model, const Parameters& parameters);
+  SnapshotWriter(SnapshotTexts texts, const Parameters& parameters);
   ~SnapshotWriter();  // waits; warns of an error that nobody has been told
 
   // Takes the memory for copies of such pieces, so that the first save is as short as any.
@@ -59,8 +58,7 @@ class SnapshotWriter {
   void write_part(const std::string& folder);
   void publish_now();
 
-  const GptConfig config_;
-  const ModelFolder model_;
+  const SnapshotTexts texts_;
   const std::string snapshots_;
   StagedFiles weights_, training_;
   KnownFiles known_;

@@ -22,7 +22,7 @@ size_t chunks_of(const std::vector<Piece>& pieces) {
 StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSums& mine) {
   const Trace trace("sums of the step");
   // Counts travel as doubles, which hold integers up to 2^53 exactly.
-  std::vector<double> message{mine.loss, double(mine.tokens), double(mine.stop), double(mine.warned),
+  std::vector<double> message{mine.loss, double(mine.targets), double(mine.stop), double(mine.warned),
                               double(mine.parts_done)};
   message.insert(message.end(), mine.chunk_norms.begin(), mine.chunk_norms.end());
   std::vector<std::vector<double>> all;
@@ -36,7 +36,7 @@ StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSum
   for (int r = 0; r < ranks.size(); ++r) {
     const std::vector<double>& of_rank = all[size_t(r)];
     losses.push_back(of_rank[0]);
-    sums.tokens += int64_t(of_rank[1]);
+    sums.targets += int64_t(of_rank[1]);
     sums.stop = std::max(sums.stop, int64_t(of_rank[2]));
     sums.warned += int64_t(of_rank[3]);
     sums.parts_done += int64_t(of_rank[4]);

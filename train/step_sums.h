@@ -7,7 +7,7 @@ namespace hinoki {
 
 struct StepSums {
   double loss = 0;  // of this rank's slots, added as a tree
-  int64_t tokens = 0;
+  int64_t targets = 0;
   int64_t stop = 0;                 // the signal that asked this rank to stop, or 0; of all: the largest
   int64_t warned = 0;               // ranks that have something to tell
   int64_t parts_done = 0;           // ranks that have written their part of the snapshot under way

@@ -26,7 +26,7 @@ struct Options {
 };
 
 // Where to go on: the newest snapshot that verifies. A line for each that does not.
-std::optional<SnapshotPath> newest(const GptConfig& config) {
+std::optional<SnapshotPath> newest(const RunConfig& config) {
   const UsableSnapshot usable = find_usable(config.run + "/snapshots");
   for (const std::string& line : usable.rejected) warn("rejected a snapshot: ", line);
   require<Exit::snapshot>(usable.found || usable.rejected.empty(), config.run,
@@ -45,31 +45,31 @@ void require_run(const std::string& folder) {
 }
 
 // Refused here with figures, and not by the kernel in the middle of a step.
-void require_memory(const GptConfig& config, int ranks) {
-  const Plan plan = make_plan(config, ranks);
-  const int sharing = config.device == Device::cpu ? local_ranks() : 1;
-  const double has = config.device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
-                                                  : double(device_table(config.device).total_memory());
-  const auto needs = double(plan.total(config.device)) * sharing;
+void require_memory(const Recipe& recipe, int ranks) {
+  const Device device = recipe.config().device;
+  const Plan plan = make_plan(recipe, ranks);
+  const int sharing = device == Device::cpu ? local_ranks() : 1;
+  const double has = device == Device::cpu ? double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE))
+                                           : double(device_table(device).total_memory());
+  const auto needs = double(plan.total(device)) * sharing;
   if (needs > has)
     fail<Exit::usage>("this run needs about ", mebibytes(needs), " of memory",
                       sharing > 1 ? say(" for ", sharing, " ranks on a machine") : "", ", the ",
-                      config.device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has), "\n",
-                      print_shortage(config));
+                      device == Device::cpu ? "machine" : "GPU", " has ", mebibytes(has), "\n", print_shortage(recipe));
 }
 
 // Where memory is too short for f() all the same.
 template <class F>
-void telling_the_plan(const GptConfig& config, F&& f) {
+void telling_the_plan(const Recipe& recipe, F&& f) {
   try {
     f();
   } catch (const OutOfMemory& e) {
-    fail(e.what(), "\n", print_shortage(config));
+    fail(e.what(), "\n", print_shortage(recipe));
   }
 }
 
 // What rank 0 does before anybody trains: the folder, its lock, and what a dead run has left in it.
-std::unique_ptr<RunLock> prepare_folder(const GptConfig& config) {
+std::unique_ptr<RunLock> prepare_folder(const RunConfig& config) {
   make_directory_durably(config.run);
   auto lock = std::make_unique<RunLock>(config.run);
   remove_leftovers(config.run + "/snapshots", *lock);
@@ -78,30 +78,28 @@ std::unique_ptr<RunLock> prepare_folder(const GptConfig& config) {
   return lock;
 }
 
-GptConfig read_train_config(const Options& o) {
-  GptConfig config;
+std::unique_ptr<Recipe> read_train_config(const Options& o) {
   if (!o.resume.empty()) require_run(o.resume);
-  load_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides, config);
-  if (!o.resume.empty()) config.run = o.resume;
-  return config;
+  auto recipe = read_recipe(read_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides));
+  if (!o.resume.empty()) recipe->config().run = o.resume;
+  return recipe;
 }
 
 // A run keeps its slots: where the config leaves them open, those of the snapshot it goes on from.
-void keep_slots(GptConfig& config, const std::string& snapshot) {
-  if (config.train.reduction_slots != 0) return;
-  GptConfig before;
-  load_config(snapshot + "/state/config.toml", {}, before);
-  config.train.reduction_slots = before.train.reduction_slots;
+void keep_slots(TrainConfig& train, const std::string& snapshot) {
+  if (train.reduction_slots != 0) return;
+  train.reduction_slots = read_recipe(read_config(snapshot + "/state/config.toml"))->config().train.reduction_slots;
 }
 
-void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t& steps_done) {
+void train_with(Recipe& given, const Options& o, Communicator& ranks, int64_t& steps_done) {
+  const RunConfig& config = given.config();
   Profile profile(parse_profile(o.profile, config.train.steps), config.run, ranks);  // first: it outlives the threads
   std::unique_ptr<RunLock> lock;
   std::string snapshot;
   together(ranks, "start", [&] {
     if (config.device == Device::cuda) require_cuda(ranks.alone() ? 0 : local_rank());
     if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
-    require_memory(config, ranks.size());
+    require_memory(given, ranks.size());
     if (!ranks.first()) return;
     lock = prepare_folder(config);
     if (const auto found = newest(config)) snapshot = found->path;
@@ -110,24 +108,26 @@ void train_with(GptConfig config, const Options& o, Communicator& ranks, int64_t
   snapshot = broadcast(ranks, "the snapshot to go on from", snapshot);
   std::optional<Run> run;
   together(ranks, "making the model", [&] {
-    if (!snapshot.empty()) keep_slots(config, snapshot);
-    telling_the_plan(config, [&] { run.emplace(config, ranks); });
-    config = run->config();
+    if (!snapshot.empty()) keep_slots(given.config().train, snapshot);
+    telling_the_plan(given, [&] { run.emplace(given, ranks); });
     if (!snapshot.empty()) run->resume(snapshot);
     steps_done = run->steps_done();
   });
+  const Recipe& recipe = run->recipe();
   run->check_equal_weights();
   if (!snapshot.empty()) inform("resumed from ", snapshot);
   if (run->steps_done() > 0 && run->steps_done() >= config.train.steps)
     inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");
-  if (ranks.first()) write_file_durably(config.run + "/config.toml", print_config(config));
-  inform(print_plan(config, run->training_tokens(), ranks.size()));
+  if (ranks.first()) {
+    write_file_durably(config.run + "/config.toml", recipe.print());
+    inform(print_plan(recipe, recipe.epoch(), ranks.size()));
+  }
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
-  if (!ranks.alone()) inform(ranks.size(), " ranks, ", config.train.reduction_slots, " reduction slots");
+  if (!ranks.alone()) inform(ranks.size(), " ranks, ", recipe.config().train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  TrainLoop loop(config, *run, profile);
+  TrainLoop loop(*run, profile);
   try {
-    telling_the_plan(config, [&] { loop.to_the_end(); });
+    telling_the_plan(recipe, [&] { loop.to_the_end(); });
   } catch (...) {
     steps_done = run->steps_done();
     throw;
@@ -144,16 +144,17 @@ void train(const Options& o) {
   std::optional<RankStatus> status;
   int64_t steps_done = 0;
   try {
-    GptConfig config;
+    std::unique_ptr<Recipe> recipe;
     together(*ranks, "reading the config", [&] {
-      config = read_train_config(o);
-      parse_profile(o.profile, config.train.steps);
+      recipe = read_train_config(o);
+      parse_profile(o.profile, recipe->config().train.steps);
     });
+    const RunConfig& config = recipe->config();
     ranks->set_deadline(config.train.deadline);
     if (launched()) status.emplace(config.run, ranks->rank());
     ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
     listen_for_stop();
-    train_with(config, o, *ranks, steps_done);
+    train_with(*recipe, o, *ranks, steps_done);
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
   } catch (const Error& e) {
     if (e.code != Exit::stopped) ranks->leave(e);

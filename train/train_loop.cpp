@@ -14,14 +14,6 @@ namespace {
 
 bool due(int64_t step, int64_t every, int64_t last) { return step == last || (every && step % every == 0); }
 
-void show(int64_t step, const Evaluation& e) {
-  char text[160];
-  std::snprintf(text, sizeof text,
-                "step %lld | validation %.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
-                (long long)step, e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
-  inform(text);
-}
-
 }  // namespace
 
 void Records::step(const StepReport& r, const Progress& progress) {
@@ -29,14 +21,8 @@ void Records::step(const StepReport& r, const Progress& progress) {
                  {"train/learning_rate", r.learning_rate},
                  {"train/gradient_norm", r.gradient_norm},
                  {"speed/seconds", r.seconds},
-                 {"speed/tokens_per_second", progress.tokens_per_second()},
+                 {rate_, progress.rate()},
                  {"speed/share_of_peak", progress.share_of_peak()}});
-}
-
-void Records::evaluation(int64_t step, const Evaluation& e) {
-  write(step, {{"validation/loss", e.nats_per_token},
-               {"validation/perplexity", e.perplexity},
-               {"validation/bits_per_character", e.bits_per_character}});
 }
 
 void Records::samples(int64_t step, const std::vector<std::string>& texts) {
@@ -50,16 +36,16 @@ void Records::write(int64_t step, const std::vector<Scalar>& values) {
   events_.add_scalars(step, values);
 }
 
-TrainLoop::TrainLoop(const GptConfig& config, Run& run, Profile& profile)
-    : config_(config.log),
-      folder_(config.run),
-      last_(config.train.steps),
+TrainLoop::TrainLoop(Run& run, Profile& profile)
+    : config_(run.config().log),
+      folder_(run.config().run),
+      last_(run.config().train.steps),
       run_(run),
       profile_(profile),
-      progress_(last_, config.log.every, token_cost(config.model, config.data.sequence).total(),
+      progress_(last_, config_.every, run.recipe().throughput(),
                 run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
       saved_(run.steps_done()) {
-  if (run.ranks().first()) records_.emplace(config.run, run.steps_done());
+  if (run.ranks().first()) records_.emplace(folder_, run.steps_done(), run.recipe().throughput().metric);
 }
 
 TrainLoop::~TrainLoop() {
@@ -94,7 +80,7 @@ void TrainLoop::step() {
   }
   if (report.warned) tell_warnings();
   if (due(step, config_.evaluate_every, last_)) evaluate(step);
-  if (records_ && due(step, config_.sample_every, last_) && config_.sample_tokens > 0) write_samples(step);
+  if (records_ && due(step, config_.sample_every, last_)) write_samples(step);
   if (due(step, config_.snapshot_every, last_)) save();
   profile_.end(step);
   if (report.stop && step < last_) {
@@ -109,10 +95,10 @@ void TrainLoop::step() {
 void TrainLoop::evaluate(int64_t step) {
   const Trace trace("evaluation");
   progress_.clear();
-  const Evaluation e = run_.evaluate();
+  const Validation v = run_.validate();
   if (!records_) return;
-  show(step, e);
-  records_->evaluation(step, e);
+  inform("step ", step, " | validation ", v.text);
+  records_->validation(step, v);
   plans_.record();
 }
 
@@ -120,6 +106,7 @@ void TrainLoop::write_samples(int64_t step) {
   const Trace trace("samples");
   progress_.clear();
   const auto texts = run_.samples();
+  if (texts.empty()) return;
   std::string all;
   for (const std::string& text : texts) all += text + "\n\n";
   make_directory(folder_ + "/samples");

@@ -14,10 +14,12 @@ namespace hinoki {
 // metrics.jsonl is the truth, TensorBoard's events are made from the same numbers.
 class Records {
  public:
-  Records(const std::string& run, int64_t step) : metrics_(run + "/metrics.jsonl", step), events_(run, step) {}
+  // `metric`: of the throughput.
+  Records(const std::string& run, int64_t step, const std::string& metric)
+      : metrics_(run + "/metrics.jsonl", step), events_(run, step), rate_("speed/" + metric) {}
 
   void step(const StepReport& report, const Progress& progress);
-  void evaluation(int64_t step, const Evaluation& evaluation);
+  void validation(int64_t step, const Validation& validation) { write(step, validation.scalars); }
   void save(int64_t step, double blocked) { write(step, {{"speed/save_blocked_seconds", blocked}}); }
   void samples(int64_t step, const std::vector<std::string>& texts);
   void sync() { metrics_.sync(); }
@@ -26,11 +28,12 @@ class Records {
   void write(int64_t step, const std::vector<Scalar>& values);
   MetricsFile metrics_;
   EventFile events_;
+  std::string rate_;
 };
 
 class TrainLoop {
  public:
-  TrainLoop(const GptConfig& config, Run& run, Profile& profile);
+  TrainLoop(Run& run, Profile& profile);
   // However a run ends, what the writing thread has begun is finished, and what it uses of this object lives as long.
   ~TrainLoop();
 

@@ -86,8 +86,8 @@ TEST(DataFaults, WhatWouldFailAtTheEndFailsAtTheBeginning) {
   };
   std::string longest;
   for (int i = 0; i < 64; ++i) longest += "あ";
-  refused(2, {"log.prompts: \"あ", "the model's positions end at 64"}, {"log.prompts=[\"" + longest + "\"]"});
-  expect_outcome(0, {"step 20/20"}, {"train", t.p.config("run"), "log.prompts=[\"\"]"});
+  refused(2, {"samples.prompts: \"あ", "the model's positions end at 64"}, {"samples.prompts=[\"" + longest + "\"]"});
+  expect_outcome(0, {"step 20/20"}, {"train", t.p.config("run"), "samples.prompts=[\"\"]"});
   std::vector<std::string> prepare = t.prepare(t.write("few.txt", "猫\n犬\n空\n水\n本\n私\n"));
   prepare.insert(prepare.end(), {"--documents", "line", "--validation-fraction", "0.5"});
   expect_outcome(0, {}, prepare);

@@ -41,7 +41,8 @@ cat >config.toml <<END
 data = {tokenizer = "tokens", corpora = [{path = "tokens/shards"}], sequence = 64}
 train = {steps = 600, batch = 4, micro_batches = 2, seed = 3, reduction_slots = 2, deadline = $deadline}
 learning_rate = {peak = 1e-3, warmup = 20}
-log = {every = 50, evaluate_sequences = 16, sample_tokens = 0, snapshot_every = 20}
+log = {every = 50, evaluate_sequences = 16, snapshot_every = 20}
+samples = {tokens = 0}
 [model]
 architecture = "gpt_neox"
 vocab_size = 384

@@ -46,8 +46,8 @@ TinyRun::TinyRun() {
   config.data = {.corpora = {{.path = (folder / "tokens").string()}}, .tokenizer = model.string(), .sequence = 16};
   config.train = {.steps = 20, .batch = 3, .micro_batches = 2, .seed = 11};
   config.learning_rate = {.peak = 1e-2, .warmup = 3};
-  config.log.prompts = {"猫は"};
-  config.log.sample_tokens = 8;
+  config.samples.prompts = {"猫は"};
+  config.samples.tokens = 8;
   config.run = (folder / "run").string();
 }
 

@@ -1,7 +1,7 @@
 // A training run small enough for unit tests: a tokenizer, two splits of tokens and a config, in a temporary folder.
 #pragma once
 #include "tests/support/temporary_folder.h"
-#include "train/gpt_config.h"
+#include "train/gpt_task.h"
 
 namespace hinoki::test {
 

@@ -57,12 +57,12 @@ TEST_F(MachineTest, LargestPeakIsKept) {
 TEST_F(MachineTest, ShareOfPeakNeverExceedsOne) {
   remember(1e-6);
   const double peak = raise_fma_peak();
-  Progress ordinary(10, 100, 1e6, 1e-6);  // known to be far too low; 1 GFLOP/s is reached
-  ordinary.step({.step = 2, .tokens = 1000, .seconds = 1});
+  Progress ordinary(10, 100, {.step = 1000, .flops = 1e6}, 1e-6);  // known to be far too low; 1 GFLOP/s is reached
+  ordinary.step({.step = 2, .seconds = 1});
   EXPECT_GT(ordinary.share_of_peak(), 0);
   EXPECT_LE(ordinary.share_of_peak(), 1);
-  Progress beyond(10, 100, 1e6, peak);  // faster than any measurement explains
-  beyond.step({.step = 2, .tokens = 1'000'000'000'000, .seconds = 1});
+  Progress beyond(10, 100, {.step = 1e12, .flops = 1e6}, peak);  // faster than any measurement explains
+  beyond.step({.step = 2, .seconds = 1});
   EXPECT_LE(beyond.share_of_peak(), 1);
 }
 

@@ -37,7 +37,7 @@ class DeviceMemory : public testing::Test {
     tiny.config.precision = Precision::bf16;
     tiny.config.train.batch = 4;
     tiny.config.train.steps = 2;
-    tiny.config.log.sample_tokens = 0;
+    tiny.config.samples.tokens = 0;
   }
   void TearDown() override {
     set_quiet(false);

@@ -82,7 +82,7 @@ void train(const GptConfig& config, StepRange steps, int ranks) {
   test::on_ranks(ranks, [&](Communicator& communicator) {
     Profile profile(steps, config.run, communicator);
     Run run(config, communicator);
-    TrainLoop(config, run, profile).to_the_end();
+    TrainLoop(run, profile).to_the_end();
   });
   set_quiet(false);
 }

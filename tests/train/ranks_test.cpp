@@ -60,7 +60,7 @@ Bits train(GptConfig config, const Way& way, int64_t until, bool save = false) {
           norms.push_back(r.gradient_norm);
         }
         if (save) run.save();
-        const double evaluation = run.evaluate().nats_per_token;
+        const double evaluation = run.validate().loss;
         const std::lock_guard lock(mutex);
         if (ranks.first()) {
           bits.losses = losses;
@@ -125,7 +125,7 @@ TEST_F(Ranks, NeedWhatThePlanTells) {
       GptConfig config = wide(tiny, "run");
       config.train.zero = way.zero;
       const hinoki::Run run(config, ranks);
-      const Plan plan = make_plan(config, way.ranks);
+      const Plan plan = make_plan(RecipeOf<GptConfig>(config), way.ranks);
       // Parts are whole chunks, so a rank may have one more than its share of each bucket.
       const double chunk = 4 * Parameters::kChunk, buckets = double(plan.gradient_bytes) / (1 << 19) + 1;
       EXPECT_LE(run.reduction_bytes(), double(plan.reduction_bytes) + chunk * way.ranks) << way.ranks;

@@ -11,6 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 #include "tests/support/tiny_run.h"
+#include "train/model_folder.h"
 #include "train/publication.h"
 
 namespace hinoki {

@@ -74,6 +74,13 @@ TEST_F(SnapshotWriterTest, DescribesWhatItMeantToWrite) {
   EXPECT_EQ(read_manifest(path), before);
 }
 
+// What a snapshot says beside its tensors. Its model's files matter here only for being there.
+SnapshotTexts texts_of(const GptConfig& config) {
+  return {.config = config, .printed = print_config(config), .write_model = [](const std::string& folder) {
+            write_file_durably(folder + "/config.json", "{}");
+          }};
+}
+
 SnapshotPiece slice(const SnapshotPiece& p, int64_t begin, int64_t end) {
   return {p.tensor, begin, p.values.view({p.values.numel()}).narrow(0, begin, end - begin)};
 }
@@ -83,11 +90,9 @@ TEST_F(SnapshotWriterTest, RanksWriteTheSnapshotOfOneAlone) {
   hinoki::Run run(tiny_.config);
   run.step();
   const SnapshotPieces all = snapshot_pieces(run.parameters(), run.optimizer());
-  const ModelFolder model{
-      .config = {tiny_.config.model, {}}, .dtype = DType::f32, .tokenizer = tiny_.config.data.tokenizer, .card = ""};
   const GptConfig config = tiny_.in("run");
-  const RunState state{.step = 7, .tokens = 8};
-  SnapshotWriter alone(config, model, run.parameters());
+  const RunState state{.step = 7, .targets = 8};
+  SnapshotWriter alone(texts_of(config), run.parameters());
   alone.save({.state = state}, all);
   alone.wait();
   const std::string path = alone.finished()->path, expected = weights_of(path);
@@ -95,7 +100,7 @@ TEST_F(SnapshotWriterTest, RanksWriteTheSnapshotOfOneAlone) {
 
   std::vector<std::unique_ptr<SnapshotWriter>> ranks;
   for (int rank = 0; rank < 3; ++rank)
-    ranks.push_back(std::make_unique<SnapshotWriter>(config, model, run.parameters()));
+    ranks.push_back(std::make_unique<SnapshotWriter>(texts_of(config), run.parameters()));
   for (int round = 0; round < 2; ++round) {
     const std::string folder = ranks[0]->open({.state = state});
     for (int rank = 2; rank >= 0; --rank) {
@@ -127,9 +132,7 @@ TEST_F(SnapshotWriterTest, HolesAreRefused) {
   hinoki::Run run(tiny_.config);
   SnapshotPieces pieces = snapshot_pieces(run.parameters(), run.optimizer());
   pieces.training.pop_back();
-  const ModelFolder model{
-      .config = {tiny_.config.model, {}}, .dtype = DType::f32, .tokenizer = tiny_.config.data.tokenizer, .card = ""};
-  SnapshotWriter writer(tiny_.config, model, run.parameters());
+  SnapshotWriter writer(texts_of(tiny_.config), run.parameters());
   EXPECT_ERROR(writer.save({.state = {}}, pieces), Exit::failure, "leave holes");
   EXPECT_TRUE(names_in(tiny_.config.run).empty());
   run.save();

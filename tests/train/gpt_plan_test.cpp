@@ -1,4 +1,4 @@
-#include "train/plan.h"
+#include "train/gpt_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ ModelConfig gpt2(int64_t layers) {
 }
 
 // What a forward and backward pass allocates at most.
-int64_t measured(const PlanFor& what) {
+int64_t measured(const PassSize& what) {
   Parameters parameters(what.dtype);
   const auto model = make_model(what.model, parameters);
   model->recompute = what.recompute;
@@ -47,8 +47,8 @@ int64_t measured(const PlanFor& what) {
 TEST(Plan, TellsWhatAPassAllocates) {
   for (const auto& model : {neox(6, false), neox(6, true), gpt2(5)})
     for (const Recompute recompute : {Recompute::none, Recompute::inputs, Recompute::full}) {
-      const PlanFor what{.model = model, .batch = 4, .sequence = 128, .recompute = recompute};
-      const double plan = double(make_plan(what).activation_bytes), found = double(measured(what));
+      const PassSize what{.model = model, .batch = 4, .sequence = 128, .recompute = recompute};
+      const double plan = double(plan_pass(what).activation_bytes), found = double(measured(what));
       EXPECT_GT(plan, 0.95 * found) << model.architecture << ' ' << int(recompute);
       EXPECT_LT(plan, 1.15 * found) << model.architecture << ' ' << int(recompute);
     }
@@ -64,7 +64,7 @@ TEST(Plan, TheLargestModelFitsOneGpu) {
                 .intermediate_size = 11264,
                 .max_position_embeddings = 2048,
                 .use_parallel_residual = false};
-  const Plan plan = make_plan({.model = m, .batch = 8, .sequence = 2048, .dtype = DType::bf16});
+  const Plan plan = plan_pass({.model = m, .batch = 8, .sequence = 2048, .dtype = DType::bf16});
   EXPECT_NEAR(double(plan.parameters), 3.6e9, 0.02e9);
   EXPECT_EQ(plan.weight_bytes + plan.master_bytes + plan.gradient_bytes + plan.moment_bytes, 9 * plan.weight_bytes);
   EXPECT_LT(double(plan.total()), 139.0 * (1 << 30));

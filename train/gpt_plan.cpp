@@ -1,0 +1,56 @@
+#include "train/gpt_plan.h"
+
+#include <algorithm>
+
+#include "core/ops.h"
+
+namespace hinoki {
+namespace {
+
+// Elements a token that one layer keeps for its backward pass. Each term is the capture list of an op:
+//   qkv product: its input (norm1)          width    attention: qkv, out                     3 width + width
+//   dense: its input is attention's output  -        MLP: its input (norm2), first product   width + inner
+//   residual norms: two sums                2 width
+// With a parallel residual there is one sum less. Dropout keeps nothing: its mask is a function.
+struct LayerMemory {
+  double width, inner, sums;
+
+  explicit LayerMemory(const ModelConfig& m)
+      : width(double(m.width())),
+        inner(double(m.is_gpt2() ? m.gpt2.n_inner : m.gpt_neox.intermediate_size)),
+        sums(!m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2) {}
+
+  double attention() const { return 4 * width; }
+  double mlp() const { return inner; }
+  double inputs() const { return (2 + sums) * width; }  // of attention and MLP, and the stream
+  double all() const { return inputs() + attention() + mlp(); }
+
+  // By a forward pass, and by what the backward pass computes again of one layer.
+  double kept(Recompute recompute) const {
+    return recompute == Recompute::full ? 2 * width : recompute == Recompute::inputs ? inputs() : all();
+  }
+  double again(Recompute recompute) const {
+    return recompute == Recompute::full ? all() : recompute == Recompute::inputs ? std::max(attention(), mlp()) : 0;
+  }
+  // The stream and its gradient, and the widest temporary of a backward pass.
+  double temporary() const { return 3 * width + std::max(inner, 4 * width); }
+};
+
+}  // namespace
+
+Plan plan_pass(const PassSize& what) {
+  Parameters parameters(what.dtype);
+  make_model(what.model, parameters);
+  Plan plan = plan_buffers(parameters);
+  const LayerMemory layer(what.model);
+  const int64_t tokens = what.batch * what.sequence, vocabulary = what.model.vocab_size();
+  // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
+  const double kept = double(what.model.layers()) * layer.kept(what.recompute);
+  const double logits = double(std::min(tokens, loss_chunk_rows(vocabulary))) * double(vocabulary);
+  const double loss = double(tokens) * (kept + 3 * layer.width) + logits;
+  const double backward = double(tokens) * (kept + layer.again(what.recompute) + layer.temporary());
+  plan.activation_bytes = int64_t(double(size_of(what.dtype)) * std::max(loss, backward));
+  return plan;
+}
+
+}  // namespace hinoki

@@ -1,0 +1,24 @@
+#include "train/recipe.h"
+
+#include "train/gpt_task.h"
+
+namespace hinoki {
+namespace {
+
+template <class Config>
+std::unique_ptr<Recipe> read_as(const ConfigNode& tree) {
+  Config config;
+  apply_config(tree, config);
+  return std::make_unique<RecipeOf<Config>>(std::move(config));
+}
+
+}  // namespace
+
+std::unique_ptr<Recipe> read_recipe(const ConfigNode& tree) {
+  const ConfigNode* const node = tree.find("recipe");
+  const std::string name = node ? config::read_text(*node, "recipe") : "gpt";
+  if (name == "gpt") return read_as<GptConfig>(tree);
+  fail<Exit::usage>(node->place, ": recipe \"", name, "\" is not known; gpt is");
+}
+
+}  // namespace hinoki
