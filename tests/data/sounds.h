@@ -1,13 +1,15 @@
 // Sound files for tests: sines, and files of any format that libsndfile writes.
 #pragma once
-#include <gtest/gtest.h>
 #include <sndfile.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numbers>
 #include <string>
 #include <vector>
+
+#include "core/base/check.h"
 
 namespace hinoki {
 
@@ -29,13 +31,13 @@ inline std::filesystem::path write_sound(const std::filesystem::path& path, int 
   info.channels = channels;
   info.format = format;
   SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
-  EXPECT_NE(file, nullptr) << sf_strerror(nullptr);
+  require(file, path, ": ", sf_strerror(nullptr));
   sf_command(file, SFC_SET_CLIPPING, nullptr, SF_TRUE);
   sf_command(file, SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);  // it holds the time
   const auto count = sf_count_t(frames.size()) / channels;
   for (sf_count_t done = 0; done < count;) {  // the Vorbis encoder has too small a stack for all at once
     const sf_count_t n = std::min<sf_count_t>(4096, count - done);
-    EXPECT_EQ(sf_writef_float(file, frames.data() + done * channels, n), n);
+    require(sf_writef_float(file, frames.data() + done * channels, n) == n, path, ": ", sf_strerror(file));
     done += n;
   }
   sf_close(file);
