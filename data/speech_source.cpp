@@ -62,6 +62,7 @@ std::string hash_speech_inputs(const std::vector<fs::path>& inputs) {
     read_blocks(path.string(), 1 << 20, [&](int64_t, std::span<const std::byte> block) { hash.add(block); });
   };
   for (const fs::path& input : inputs) {
+    open_speech_input(input);  // says what is wrong with it
     const bool kaldi = fs::is_directory(input) && fs::exists(input / "wav.scp");
     if (fs::is_directory(input) && !kaldi) {
       SpeechFolder folder(input);
@@ -73,7 +74,6 @@ std::string hash_speech_inputs(const std::vector<fs::path>& inputs) {
       continue;
     }
     const fs::path manifest = kaldi ? input / "wav.scp" : input;
-    require<Exit::data>(fs::exists(manifest), "cannot read the input ", manifest, ": there is no such file or folder");
     add_file(manifest);
     for (const char* beside : {"text", "kana"})
       if (manifest.string().find(".scp") != std::string::npos && fs::exists(manifest.parent_path() / beside))
