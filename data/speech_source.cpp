@@ -69,7 +69,7 @@ std::string hash_speech_inputs(const std::vector<fs::path>& inputs) {
       while (const auto entry = folder.next()) {
         std::error_code unknown;
         const uintmax_t size = fs::file_size(entry->path, unknown);
-        add(say(entry->texts.id, "\t", entry->path.extension().string(), "\t", unknown ? 0 : size, "\n"));
+        add(say(entry->path.lexically_relative(input).string(), "\t", unknown ? 0 : size, "\n"));
       }
       continue;
     }
