@@ -76,6 +76,8 @@ hid_t memory_type(DType type) {
       return H5T_NATIVE_UINT16;
     case DType::u32:
       return H5T_NATIVE_UINT32;
+    case DType::i16:
+      return H5T_NATIVE_INT16;
   }
   return -1;
 }
@@ -99,12 +101,14 @@ hid_t file_type(DType type) {
       return H5T_STD_U16LE;
     case DType::u32:
       return H5T_STD_U32LE;
+    case DType::i16:
+      return H5T_STD_I16LE;
   }
   return -1;
 }
 
 DType stored_type(hid_t type, const std::string& place) {
-  for (const DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8, DType::u16, DType::u32})
+  for (const DType t : {DType::f32, DType::f64, DType::i16, DType::i32, DType::i64, DType::u8, DType::u16, DType::u32})
     if (H5Tequal(type, file_type(t)) > 0) return t;
   fail<Exit::data>(place, ": holds elements of a type that Hinoki does not use");
 }

@@ -9,12 +9,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted="libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev libutf8proc-dev libfmt-dev
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev googletest pkgconf pkgconf-bin ninja-build cmake"
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev libgtest-dev googletest
+  pkgconf pkgconf-bin ninja-build cmake"
 # Of what those depend on: the system's own (the C and C++ libraries above all, which must be one with its compiler), and
-# parts of HDF5 that are not used.
+# parts of HDF5, of the sound libraries and of others that are not used.
 unwanted='libc6.*|libc-dev-bin|linux-libc-dev|libcrypt.*|libgcc-s1|libstdc\+\+6|gcc-.*|.*perl.*|dpkg|tar|procps|usr.*'
 unwanted+='|init-.*|lib(elogind0|systemd0|selinux1|cap2|acl1|proc2.*|ncursesw6|tinfo6|db5.3|gdbm.*|md0|pcre2.*)'
 unwanted+='|libcurl.*-dev|libcurl3.*|libssl-dev|libnss3|libnspr4|libsqlite3.*|nss-.*|libtirpc.*|libnsl.*|rpcsvc-proto'
+unwanted+='|libout123-0|libsyn123-0|libsoxr-lsr0'
 unwanted+='|libgfortran5|libquadmath0|libhdf5.*fortran.*|libhdf5-cpp.*|libhdf5-hl-cpp.*|icu-devtools|libjpeg.*|libaec-dev'
 limit=$((50 << 20))
 

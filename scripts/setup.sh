@@ -3,11 +3,13 @@
 # Run as root or as a user with sudo, as often as you like: what is there stays, and nothing is asked of the network then.
 set -eu
 
-# Compilers and tools; libraries; what the corpus script runs.
+# Compilers and tools; libraries; what the corpus scripts run. Those fetch texts, and the voice that reads them (which is in
+# Debian's contrib section), into folders of their own.
 packages="
   g++ cmake ninja-build ccache pkg-config git ca-certificates
   libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev libutf8proc-dev libfmt-dev
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libopenblas-openmp-dev libopenmpi-dev openmpi-bin
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev
+  libopenblas-openmp-dev libopenmpi-dev openmpi-bin
   libgtest-dev libbenchmark-dev
   python3"
 

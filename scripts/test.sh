@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passes the tests, from a bare Debian 12 machine. Stages run in order; name some to run only those:
-#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|multi_node|interop|fuzz]...
+#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|speech|multi_node|interop|fuzz]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
@@ -51,6 +51,9 @@ cuda() {
 
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
+
+# A Japanese speech corpus from Debian's packages, and its shards.
+speech() { bash tests/end_to_end/speech.sh; }
 
 # Two hosts that lose each other, through the launch scripts.
 multi_node() { bash tests/multi_node/run.sh; }

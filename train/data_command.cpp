@@ -1,4 +1,4 @@
-// hinoki data text: raw text to token shards.
+// hinoki data text: raw text to token shards. Its sisters add themselves.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
@@ -76,6 +76,7 @@ void add_data_command(CLI::App& app) {
       ->capture_default_str();
   text->add_flag("--overwrite", settings.overwrite, "Replace a finished corpus that was made otherwise");
   text->callback([arguments] { prepare(*arguments); });
+  add_data_speech_command(*data);
 }
 
 }  // namespace hinoki

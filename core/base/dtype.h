@@ -9,7 +9,7 @@
 namespace hinoki {
 
 enum class Device : uint8_t { cpu, cuda };
-enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64, u8, u16, u32 };
+enum class DType : uint8_t { f32, f64, bf16, f16, i32, i64, u8, u16, u32, i16 };
 
 constexpr size_t size_of(DType t) {
   switch (t) {
@@ -18,6 +18,7 @@ constexpr size_t size_of(DType t) {
     case DType::bf16:
     case DType::f16:
     case DType::u16:
+    case DType::i16:
       return 2;
     case DType::f32:
     case DType::i32:
@@ -31,7 +32,7 @@ constexpr size_t size_of(DType t) {
 }
 
 constexpr const char* name_of(DType t) {
-  constexpr const char* names[] = {"f32", "f64", "bf16", "f16", "i32", "i64", "u8", "u16", "u32"};
+  constexpr const char* names[] = {"f32", "f64", "bf16", "f16", "i32", "i64", "u8", "u16", "u32", "i16"};
   return names[static_cast<int>(t)];
 }
 
@@ -64,6 +65,10 @@ constexpr DType dtype_of<bf16>() {
 template <>
 constexpr DType dtype_of<f16>() {
   return DType::f16;
+}
+template <>
+constexpr DType dtype_of<int16_t>() {
+  return DType::i16;
 }
 template <>
 constexpr DType dtype_of<int32_t>() {

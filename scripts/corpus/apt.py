@@ -48,13 +48,14 @@ def debian_sources(folder="/etc/apt"):
 
 
 class Apt:
-    def __init__(self, folder, downloads):
+    def __init__(self, folder, downloads, contrib=False):
+        """`contrib` looks into that section of Debian's too."""
         self.folder, self.downloads = os.path.abspath(folder), os.path.abspath(downloads)
         for part in ("parts", "lists/partial", "cache/archives/partial"):
             os.makedirs(f"{self.folder}/{part}", exist_ok=True)
         os.makedirs(self.downloads, exist_ok=True)
         self.environment = dict(os.environ, APT_CONFIG=f"{self.folder}/apt.conf", LC_ALL="C.UTF-8")
-        self.has_sources = False
+        self.has_sources, self.contrib = False, contrib
 
     def run(self, *command, cwd=None):
         done = subprocess.run(command, env=self.environment, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -67,6 +68,9 @@ class Apt:
         if sources_too:
             stanzas = [re.sub(r"(?m)^Types:.*$", "Types: deb deb-src", stanza) for stanza in stanzas]
             lines += [re.sub(r"^deb\s", "deb-src ", line) for line in lines]
+        if self.contrib:
+            stanzas = [re.sub(r"(?m)^(Components:.*\bmain\b)(?!.*\bcontrib\b)", r"\1 contrib", stanza) for stanza in stanzas]
+            lines = [re.sub(r"\bmain\b(?!.*\bcontrib\b)", "main contrib", line) for line in lines]
         for name, text in (("debian.sources", "\n\n".join(stanzas)), ("debian.list", "\n".join(lines))):
             with open(f"{self.folder}/parts/{name}", "w", encoding="utf-8") as file:
                 file.write(text + "\n")

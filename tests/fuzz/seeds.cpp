@@ -1,12 +1,44 @@
 // Writes a few well-formed inputs for each fuzz target, from which mutation starts.
 #include "core/base/file.h"
 #include "core/safetensors_writer.h"
+#include "tests/data/sounds.h"
+
+namespace {
+
+// The first byte says what the rest is (tests/fuzz/speech_fuzz.cpp).
+void write_speech(const std::string& folder) {
+  using namespace hinoki;
+  struct Kind {
+    const char* name;
+    int format, rate, channels;
+  };
+  for (const Kind& k : {Kind{"wav", kWav16, 16000, 1},
+                        {"stereo", SF_FORMAT_WAVEX | SF_FORMAT_PCM_U8, 11025, 2},
+                        {"float", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 8000, 1},
+                        {"rf64", SF_FORMAT_RF64 | SF_FORMAT_PCM_24, 8000, 1},
+                        {"law", SF_FORMAT_WAV | SF_FORMAT_ULAW, 8000, 1},
+                        {"flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 8000, 1},
+                        {"vorbis", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 8000, 1},
+                        {"opus", SF_FORMAT_OGG | SF_FORMAT_OPUS, 8000, 1}}) {
+    const std::string sound = folder + "/sound";
+    write_sound(sound, k.format, sine(0.1, k.rate, k.channels), k.rate, k.channels);
+    write_file_durably(folder + "/speech/" + k.name, std::string(1, '\0') + read_file(sound, 1 << 20));
+    remove_file(sound);
+  }
+  write_file_durably(folder + "/speech/tsv", "\x01path\ttranscript\tother\na.wav\tはる\tx\n\nb.wav\n");
+  write_file_durably(folder + "/speech/jsonl",
+                     "\x02{\"path\": \"a.wav\", \"transcript\": \"は\\u3042\", \"kana\": null}\n");
+  write_file_durably(folder + "/speech/kaldi",
+                     std::string("\x03" "a x.wav\nb y.wav\nc z |\n") + '\0' + "a はる\nb なつ\n");
+}
+
+}  // namespace
 
 int main(int arguments, char** argument) {
   using namespace hinoki;
   if (arguments != 2) return 2;
   const std::string folder = argument[1];
-  for (const char* name : {"config", "jsonl", "manifest", "safetensors"}) make_directory(folder + "/" + name);
+  for (const char* name : {"config", "jsonl", "manifest", "safetensors", "speech"}) make_directory(folder + "/" + name);
 
   write_file_durably(folder + "/config/all",
                      "steps = 0x10\nclip = 1e-4\non = true\nkind = \"two\"\ntext = '''a\nb'''\nnumbers = [0.5, -1]\n"
@@ -36,4 +68,6 @@ int main(int arguments, char** argument) {
   write_file_durably(folder + "/jsonl/records", "\x20" + records);
   write_file_durably(folder + "/jsonl/many", "\xF9" + records);
   write_file_durably(folder + "/jsonl/plain", "\x05" "ｱｲｳ　ﾃﾞｨ。\r\n\n\xE3\x81\x01 \xEF\xBB\xBF" "e\xCC\x81\n");
+
+  write_speech(folder);
 }

@@ -1,0 +1,14 @@
+// What a sound file is by its content, and whether all of it is there. Decoders are forgiving about a missing end: they
+// give what they have and say nothing.
+#pragma once
+#include <cstdint>
+
+namespace hinoki {
+
+enum class AudioContainer { wav, flac, ogg };
+
+// `file` is an open descriptor of a regular file of `bytes` bytes. Throws SpeechError: empty, foreign, truncated,
+// damaged. A FLAC file's end is known to its decoder alone.
+AudioContainer inspect_audio(int file, int64_t bytes);
+
+}  // namespace hinoki

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Real Japanese speech from nothing: packages -> corpus -> shards. Needs the network for Debian's packages, and a build.
+#   tests/end_to_end/speech.sh [FOLDER]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=${1:-build/speech}
+mkdir -p "$work"
+
+fail() {
+  echo "speech: $*" >&2
+  exit 1
+}
+
+# A number of manifest.json or prepare.json: number FILE KEY...
+number() {
+  /usr/bin/python3 -c '
+import functools, json, sys
+print(functools.reduce(lambda value, key: value[key], sys.argv[2:], json.load(open(sys.argv[1], encoding="utf-8"))))' "$@"
+}
+
+scripts/corpus/speech.sh ci "$work/corpus"
+seconds=$(number "$work/corpus/manifest.json" seconds train)
+unseen=$(number "$work/corpus/manifest.json" seconds unseen)
+/usr/bin/python3 -c "import sys; sys.exit(not (250 < $seconds + $unseen < 350 and $unseen > 5))" ||
+  fail "$seconds s and $unseen s are no 5 minutes of speech"
+
+# What a stopped run has left is used again, and what it lacks comes back with the same bytes.
+sum() { (cd "$work/corpus" && find wav phones -type f ! -name '*.trace' | LC_ALL=C sort | xargs sha256sum; cat ./*.tsv); }
+sum >"$work/before"
+find "$work/corpus/wav" -type f | LC_ALL=C sort | head -n 40 | xargs rm
+scripts/corpus/speech.sh ci "$work/corpus"
+sum >"$work/after"
+cmp "$work/before" "$work/after" || fail "the corpus made again has other bytes"
+
+build/hinoki data speech --overwrite --input "$work/corpus/train.tsv" --output "$work/shards" --validation-fraction 0.1
+build/hinoki data speech --overwrite --input "$work/corpus/unseen.tsv" --output "$work/unseen" --validation-fraction 0
+report=$work/shards/prepare.json
+named=$(number "$report" utterances_named)
+for fault in manifest text missing empty foreign unsupported truncated damaged not_finite overdriven silent; do
+  [ "$(number "$report" left_out $fault)" = 0 ] || fail "$fault utterances in what the script has made"
+done
+kept=$(($(number "$report" train utterances) + $(number "$report" validation utterances)))
+[ "$kept" = "$named" ] || fail "$kept of $named utterances were kept"
+[ "$(number "$report" resampled)" = "$named" ] || fail "the voice speaks at 48 kHz"
+for what in transcribed kana; do
+  with=$(($(number "$report" train $what) + $(number "$report" validation $what)))
+  [ "$with" = "$named" ] || fail "$with of $named utterances have a transcript ($what)"
+done
+echo "speech: passed"
