@@ -27,7 +27,6 @@ Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradie
 enum class WeightLayout { out_in, in_out };
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               WeightLayout layout = WeightLayout::out_in);
-
 // The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
 enum class Gelu { erf, tanh };
 struct MlpWeights {
@@ -72,8 +71,9 @@ struct AttentionOptions {
   double dropout = 0;    // of the probabilities
   RandomKey key = {};
   int64_t first_row = 0;  // index of batch row 0 in the global batch, for the dropout mask
+  bool causal = true;     // a token sees itself and earlier ones; else all of its segment
 };
-// Causal multi-head attention over qkv [batch, time, 3 * heads * dim] -> [batch, time, heads * dim], blockwise with a
+// Multi-head attention over qkv [batch, time, 3 * heads * dim] -> [batch, time, heads * dim], blockwise with a
 // running maximum (Dao et al. 2022): no time x time array exists.
 Tensor attention(const Tensor& qkv, const AttentionOptions& options);
 
