@@ -27,6 +27,11 @@ Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradie
 enum class WeightLayout { out_in, in_out };
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               WeightLayout layout = WeightLayout::out_in);
+// The maps of one x side by side: y = [x W_0^T + b_0, x W_1^T + b_1, ...] for W_i [out_i, in]. Weights of q, k and v
+// that a model keeps apart give attention its packed projection in QkvLayout::blocks; no array joins them.
+Tensor linear_joined(const Tensor& x, const std::vector<Tensor>& weights, const std::vector<Tensor>& biases = {},
+                     WeightLayout layout = WeightLayout::out_in);
+
 // The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
 enum class Gelu { erf, tanh };
 struct MlpWeights {
