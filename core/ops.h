@@ -22,6 +22,8 @@ Tensor mul(const Tensor& a, const Tensor& b);  // a * b, equal shapes
 Tensor scale(const Tensor& x, double factor);  // factor * x
 Tensor sum(const Tensor& x);                   // [] of all elements, in a fixed order
 Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradient
+// x itself (a view), whose gradient is multiplied by `factor`: slows the learning of what lies before it.
+Tensor scale_gradient(const Tensor& x, double factor);
 
 // y = x W^T + b for x [..., in], W [out, in]; with in_out, W is stored [in, out] (GPT-2's Conv1D).
 enum class WeightLayout { out_in, in_out };
