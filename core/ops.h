@@ -99,6 +99,10 @@ Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const Attention
 // of the last axis of ids. An id outside the table is an Error that names it and its place.
 Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions = {}, int64_t first_position = 0);
 
+// x[rows] for x [n, width] and rows i32 [m], each in [0, n), in any order and as often as wanted -> [m, width]. A row
+// outside x is an Error.
+Tensor gather_rows(const Tensor& x, const Tensor& rows);
+
 // x / (1 - p) where a random bit of (key, element index) keeps it, else 0 (Srivastava et al. 2014); plus `residual` if
 // given. `first_index` is the index of x's first element in the global batch. p = 0 returns x (+ residual).
 Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_index = 0, const Tensor& residual = {});
