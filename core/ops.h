@@ -103,6 +103,16 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
 // outside x is an Error.
 Tensor gather_rows(const Tensor& x, const Tensor& rows);
 
+// Rows of x [..., width] where mask (i32, a number for each row) is not 0 are replaced by `value` [width].
+Tensor mask_rows(const Tensor& x, const Tensor& mask, const Tensor& value);
+
+// x / max(|x|, eps) over the last axis: dot products of such rows are cosine similarities.
+Tensor l2_normalize(const Tensor& x, double eps);
+
+// Sum over rows of weight[row] * |x[row]|^2, [] in f64 on the CPU, for x [..., width] and weights f32, one for each
+// row. Rows of weight 0 are not looked at: they may hold anything. No gradient goes to the weights.
+Tensor weighted_sum_of_squares(const Tensor& x, const Tensor& weights);
+
 // x / (1 - p) where a random bit of (key, element index) keeps it, else 0 (Srivastava et al. 2014); plus `residual` if
 // given. `first_index` is the index of x's first element in the global batch. p = 0 returns x (+ residual).
 Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_index = 0, const Tensor& residual = {});
