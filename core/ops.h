@@ -22,11 +22,17 @@ Tensor mul(const Tensor& a, const Tensor& b);  // a * b, equal shapes
 Tensor scale(const Tensor& x, double factor);  // factor * x
 Tensor sum(const Tensor& x);                   // [] of all elements, in a fixed order
 Tensor cast(const Tensor& x, DType dtype);     // between float types; no gradient
+// x itself (a view), whose gradient is multiplied by `factor`: slows the learning of what lies before it.
+Tensor scale_gradient(const Tensor& x, double factor);
 
 // y = x W^T + b for x [..., in], W [out, in]; with in_out, W is stored [in, out] (GPT-2's Conv1D).
 enum class WeightLayout { out_in, in_out };
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               WeightLayout layout = WeightLayout::out_in);
+// The maps of one x side by side: y = [x W_0^T + b_0, x W_1^T + b_1, ...] for W_i [out_i, in]. Weights of q, k and v
+// that a model keeps apart give attention its packed projection in QkvLayout::blocks; no array joins them.
+Tensor linear_joined(const Tensor& x, const std::vector<Tensor>& weights, const std::vector<Tensor>& biases = {},
+                     WeightLayout layout = WeightLayout::out_in);
 
 // The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
 enum class Gelu { erf, tanh };
@@ -72,8 +78,9 @@ struct AttentionOptions {
   double dropout = 0;    // of the probabilities
   RandomKey key = {};
   int64_t first_row = 0;  // index of batch row 0 in the global batch, for the dropout mask
+  bool causal = true;     // a token sees itself and earlier ones; else all of its segment
 };
-// Causal multi-head attention over qkv [batch, time, 3 * heads * dim] -> [batch, time, heads * dim], blockwise with a
+// Multi-head attention over qkv [batch, time, 3 * heads * dim] -> [batch, time, heads * dim], blockwise with a
 // running maximum (Dao et al. 2022): no time x time array exists.
 Tensor attention(const Tensor& qkv, const AttentionOptions& options);
 
@@ -91,6 +98,20 @@ Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const Attention
 // table[ids], ids i32 [...] -> [..., width]; with `positions` [n, width], adds positions[first_position + t] at place t
 // of the last axis of ids. An id outside the table is an Error that names it and its place.
 Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions = {}, int64_t first_position = 0);
+
+// x[rows] for x [n, width] and rows i32 [m], each in [0, n), in any order and as often as wanted -> [m, width]. A row
+// outside x is an Error.
+Tensor gather_rows(const Tensor& x, const Tensor& rows);
+
+// Rows of x [..., width] where mask (i32, a number for each row) is not 0 are replaced by `value` [width].
+Tensor mask_rows(const Tensor& x, const Tensor& mask, const Tensor& value);
+
+// x / max(|x|, eps) over the last axis: dot products of such rows are cosine similarities.
+Tensor l2_normalize(const Tensor& x, double eps);
+
+// Sum over rows of weight[row] * |x[row]|^2, [] in f64 on the CPU, for x [..., width] and weights f32, one for each
+// row. Rows of weight 0 are not looked at: they may hold anything. No gradient goes to the weights.
+Tensor weighted_sum_of_squares(const Tensor& x, const Tensor& weights);
 
 // x / (1 - p) where a random bit of (key, element index) keeps it, else 0 (Srivastava et al. 2014); plus `residual` if
 // given. `first_index` is the index of x's first element in the global batch. p = 0 returns x (+ residual).

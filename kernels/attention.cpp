@@ -1,5 +1,5 @@
-// The forward pass of causal attention on the CPU: each group of query rows passes over the blocks of keys from the
-// first to its diagonal, all products done by the tiles of the matrix product.
+// The forward pass of attention on the CPU: each group of query rows passes over the blocks of the keys it sees, all
+// products done by the tiles of the matrix product.
 #include <cmath>
 #include <cstring>
 
@@ -93,14 +93,12 @@ class Forward {
     const int64_t past = g.kv_time - g.q_time;
     T *keys = nullptr, *values = nullptr;  // packed, from block `first_block` on
     int64_t first_block = 0;
-    int32_t* first_key = nullptr;
+    const KeySpans keys_of{kSlotSegments, g, batch};
     T *queries = nullptr, *scores = nullptr, *out = nullptr;
     RowState<T>* states = nullptr;
     DropoutRow<T> dropout{g};
 
     void run() {
-      first_key = scratch<int32_t>(kSlotSegments, g.q_time);
-      find_segments(first_key, g, batch);
       pack();
       const int64_t padded_keys = round_up(g.dim, kChunk<T>) * kTileRows;
       Pieces<T> pieces(kSlotGroup, kGroupPanels * padded_keys + kTileRows * kStripe + kGroupRows * f.padded_ +
@@ -115,13 +113,13 @@ class Forward {
     }
 
     void pack() {
-      first_block = first_key[begin] / kKeys;
-      const int64_t blocks = ceil_div(past + end, kKeys) - first_block;
+      first_block = keys_of.first[begin] / kKeys;
+      const int64_t last = keys_of.end[end - 1], blocks = ceil_div(last, kKeys) - first_block;
       Pieces<T> pieces(kSlotPacked, blocks * kKeys * (g.dim + f.padded_) + 64);
       keys = pieces.take(blocks * kKeys * g.dim);
       values = pieces.take(blocks * kKeys * f.padded_);
       for (int64_t b = 0; b < blocks; ++b) {
-        const int64_t key = (first_block + b) * kKeys, count = std::min(kKeys, past + end - key);
+        const int64_t key = (first_block + b) * kKeys, count = std::min(kKeys, last - key);
         pack_rows(keys + b * kKeys * g.dim, kTileColumns<T> * g.dim, row_of<T>(f.call_.k, batch, head, key),
                   f.call_.k.row_stride, g.dim, count);
         pack_columns(values + b * kKeys * f.padded_, kKeys * kTileColumns<T>, row_of<T>(f.call_.v, batch, head, key),
@@ -137,7 +135,7 @@ class Forward {
                           f.call_.q.row_stride, panels.height(i), g.dim);
       std::fill(out, out + (bottom - top) * f.padded_, T(0));
       for (int64_t r = 0; r < bottom - top; ++r) states[r] = {.largest = -T(INFINITY), .sums = {}};
-      for (int64_t block = first_key[top] / kKeys; block * kKeys < past + bottom; ++block)
+      for (int64_t block = keys_of.first[top] / kKeys; block * kKeys < keys_of.end[bottom - 1]; ++block)
         for (int64_t i = from; i < to; ++i) {
           const int64_t row = begin + panels.begin(i);
           run_tile_row(queries + (i - from) * panel_size, row, panels.height(i), row - top, block);
@@ -149,8 +147,8 @@ class Forward {
     void run_tile_row(const T* q, int64_t row, int64_t rows, int64_t local, int64_t block) {
       static constexpr T zero[kTileColumns<T>] = {};
       constexpr int columns = kTileColumns<T>;
-      const int64_t key = block * kKeys, width = std::min(kKeys, past + row + rows - key);
-      if (width <= 0 || first_key[row] >= key + kKeys) return;
+      const int64_t key = block * kKeys, width = std::min(kKeys, keys_of.end[row + rows - 1] - key);
+      if (width <= 0 || keys_of.first[row] >= key + kKeys) return;
       const T* k = keys + (block - first_block) * kKeys * g.dim;
       const auto score_tile = tile_function<T, PanelLayout::by_row>(rows);
       for (int64_t j = 0; j < width; j += columns)
@@ -177,7 +175,7 @@ class Forward {
     }
 
     void softmax(int64_t row, int64_t local, T* line, int64_t key, int64_t width) {
-      const Visible seen{std::max<int64_t>(0, first_key[row] - key), std::min(width, past + row + 1 - key)};
+      const Visible seen{std::max<int64_t>(0, keys_of.first[row] - key), std::min(width, keys_of.end[row] - key)};
       const T correction = softmax_row(line, width, seen, f.to_log2_, states[local]);
       T* o = out + local * f.padded_;
       if (correction != 1)

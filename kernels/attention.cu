@@ -1,4 +1,4 @@
-// The forward pass of causal attention on CUDA: tensor cores for bf16 (cuda/attention_forward.h), a pass over the cache
+// The forward pass of attention on CUDA: tensor cores for bf16 (cuda/attention_forward.h), a pass over the cache
 // for one query (attention_decode.h), and f32 arithmetic for the rest (attention_plain.h).
 #include "kernels/cuda/attention_decode.h"
 #include "kernels/cuda/attention_forward.h"
@@ -21,18 +21,18 @@ void run(const Attention& call, Stream stream) {
   const bool decode = can_decode<T>(call);
   const size_t places = g.segments ? size_t(g.batch * g.kv_time) : 0, floats = decode ? decode_floats(g) : 0;
   auto* const scratch = places + floats ? cuda_scratch<int32_t>(stream, 2 * places + floats) : nullptr;
-  const int32_t* const first = g.segments ? find_segments(g, scratch, scratch + places, stream).first : nullptr;
+  const SegmentBounds segments = g.segments ? find_segments(g, scratch, scratch + places, stream) : SegmentBounds{};
   if (decode)
-    launch_attention_decode<T>(call, first, reinterpret_cast<float*>(scratch + 2 * places), stream);
+    launch_attention_decode<T>(call, segments.first, reinterpret_cast<float*>(scratch + 2 * places), stream);
   else if (fits_tensor_cores(call))
     visit_dim(g.dim, [&]<int kDim>() {
       if (g.dropout > 0)
-        launch_attention_forward<kDim, true>(call, first, stream);
+        launch_attention_forward<kDim, true>(call, segments, stream);
       else
-        launch_attention_forward<kDim, false>(call, first, stream);
+        launch_attention_forward<kDim, false>(call, segments, stream);
     });
   else
-    launch_attention_forward_plain<T>(call, first, stream);
+    launch_attention_forward_plain<T>(call, segments, stream);
 }
 
 const bool ready = attention.provide(Device::cuda, [](const Attention& call, Stream stream) {

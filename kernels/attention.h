@@ -1,7 +1,8 @@
-// Causal multi-head attention, blockwise: no array of time x time exists, and blocks above the diagonal are skipped.
+// Multi-head attention, causal or in both directions, blockwise: no array of time x time exists, and blocks that nobody
+// sees (above the diagonal, between segments) are skipped.
 // For each batch row and head, with query i of the call at place i' = kv_time - q_time + i of its sequence:
 //
-//   s[i][j] = scale * <q[i], k[j]>     for j <= i' in the segment of i', else -infinity
+//   s[i][j] = scale * <q[i], k[j]>     for j in the segment of i', if causal j <= i'; else -infinity
 //   lse[i]  = log(sum over j of exp(s[i][j]))
 //   p[i][j] = exp(s[i][j] - lse[i])
 //   out[i]  = sum over j of d(p[i][j]) * v[j]
@@ -38,6 +39,7 @@ struct AttentionShape {
   double dropout = 0;
   RandomKey key{};
   int64_t first_row = 0;  // index of batch row 0 in the global batch
+  bool causal = true;
   DType dtype = DType::f32;
 };
 

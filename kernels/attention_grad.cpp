@@ -1,5 +1,5 @@
-// The backward pass of causal attention on the CPU. Probabilities are made again from q, k and lse. Each block of keys
-// collects dk and dv over the groups of query rows from its diagonal on, while dq grows block by block.
+// The backward pass of attention on the CPU. Probabilities are made again from q, k and lse. Each block of keys
+// collects dk and dv over the groups of query rows that see it, while dq grows block by block.
 #include <cstring>
 
 #include "kernels/cpu/attention_parts.h"
@@ -35,7 +35,8 @@ class Backward {
           padded_(round_up(g_.dim, kColumns<T>)),
           panel_size_(round_up(g_.dim, kChunk<T>) * kTileRows),
           panels_(time_),
-          dropout_(g_) {
+          dropout_(g_),
+          keys_of_(kSlotSegments, g_, batch) {
       const int64_t keys = round_up(time_, kColumns<T>), rows = panels_.count * panel_size_, block = kKeys * padded_;
       Pieces<T> head_pieces(kSlotHead, 2 * rows + 2 * keys * g_.dim + 4 * time_ * padded_ + 2 * time_ + 1024);
       q_ = head_pieces.take(rows), dout_ = head_pieces.take(rows);
@@ -46,11 +47,9 @@ class Backward {
       Pieces<T> group_pieces(kSlotGroup, 2 * kGroupRows * kStripe + 2 * block + 1024);
       p_ = group_pieces.take(kGroupRows * kStripe), ds_ = group_pieces.take(kGroupRows * kStripe);
       dk_ = group_pieces.take(block), dv_ = group_pieces.take(block);
-      first_key_ = scratch<int32_t>(kSlotSegments, time_);
     }
 
     void run() {
-      find_segments(first_key_, g_, batch_);
       pack();
       std::memset(dq_, 0, time_ * padded_ * sizeof(T));
       for (int64_t key = 0; key < time_; key += kKeys) {
@@ -97,11 +96,12 @@ class Backward {
       int64_t bottom = top;  // of the rows that see any of these keys
       for (int64_t i = from; i < to; ++i) {
         const int64_t row = panels_.begin(i), end = row + panels_.height(i);
-        if (first_key_[row] >= key + count) break;  // so are all later ones
+        if (keys_of_.first[row] >= key + count) break;  // so are all later ones
         bottom = end;
-        if (end > key) run_panel(i, row - top, key, std::min(count, end - key), count);
+        const int64_t width = std::min(count, keys_of_.end[end - 1] - key);
+        if (width > 0) run_panel(i, row - top, key, width, count);
       }
-      if (bottom > key) collect(top, bottom, key, count);
+      collect(top, bottom, key, count);
     }
 
     // Scores, probabilities and their gradients of one panel, then its share of dq.
@@ -123,7 +123,7 @@ class Backward {
         tile(q_, keys_across_, p);
         tile(dout_, values_across_, ds);
       }
-      // `collect` reads a little to the right of the diagonal: zeros there too.
+      // `collect` reads a little to the right of what the rows see: zeros there too.
       const int64_t clear = std::min(count, width + kTileRows);
       for (int64_t r = 0; r < rows; ++r) differentiate_row(row + r, p + r * kStripe, ds + r * kStripe, key, clear);
       const auto down = tile_function<T, PanelLayout::striped>(rows);
@@ -141,7 +141,7 @@ class Backward {
 
     // In: scores and dp of a row. Out: d(p) and ds.
     void differentiate_row(int64_t row, T* p, T* ds, int64_t key, int64_t count) {
-      const Visible seen{std::max<int64_t>(0, first_key_[row] - key), row + 1 - key};
+      const Visible seen{std::max<int64_t>(0, keys_of_.first[row] - key), keys_of_.end[row] - key};
       const T* factors = g_.dropout > 0 ? dropout_.factors(batch_, head_, row, key, count) : nullptr;
       const Vector<T> scale = broadcast(T(g_.scale * kLog2E)), lse = broadcast(-lse_[row]),
                       delta = broadcast(delta_[row]);
@@ -164,11 +164,14 @@ class Backward {
       }
     }
 
+    // No earlier one sees the key, or a later key.
+    int64_t first_query(int64_t key) const { return g_.causal ? key : keys_of_.first[key]; }
+
     // dv += d(p)^T dout and dk += ds^T q over query rows [top, bottom), which p_ and ds_ hold.
     void collect(int64_t top, int64_t bottom, int64_t key, int64_t count) {
       const Panels keys(count);
       for (int64_t i = 0; i < keys.count; ++i) {
-        const int64_t at = keys.begin(i), row = std::max(top, key + at);  // no earlier row sees these keys
+        const int64_t at = keys.begin(i), row = std::max(top, first_query(key + at));
         if (row >= bottom) break;
         const auto tile = tile_function<T, PanelLayout::striped_down>(keys.height(i));
         for (int64_t d = 0; d < padded_; d += kColumns<T>) {
@@ -202,10 +205,10 @@ class Backward {
     int64_t batch_, head_, time_, padded_, panel_size_;
     Panels panels_;
     DropoutRow<T> dropout_;
+    KeySpans keys_of_;
     // Of the whole head. across: k along dim; down: k along rows.
     T *q_, *dout_, *keys_across_, *values_across_, *keys_down_, *q_down_, *dout_down_, *dq_, *delta_, *lse_;
     T *p_, *ds_, *dk_, *dv_;  // of a group of rows and a block of keys
-    int32_t* first_key_;
   };
 
   const AttentionGrad& call_;

@@ -1,4 +1,4 @@
-// The backward pass of causal attention on CUDA: statistics of the queries, then one sweep for dk and dv and one for dq
+// The backward pass of attention on CUDA: statistics of the queries, then one sweep for dk and dv and one for dq
 // (cuda/attention_backward.h says why two); on tensor cores for bf16, in f32 arithmetic for the rest.
 #include "kernels/cuda/attention_backward.h"
 #include "kernels/cuda/attention_plain.h"
@@ -16,8 +16,8 @@ bool all_rows(const AttentionGrad& call, Condition&& holds) {
 template <int kDim, bool kDropout>
 void sweep_twice(const AttentionGrad& call, const QueryStatistics& statistics, const SegmentBounds& segments,
                  Stream stream) {
-  launch_attention_backward<kDim, Side::keys, kDropout>(call, statistics, segments.end, stream);
-  launch_attention_backward<kDim, Side::queries, kDropout>(call, statistics, segments.first, stream);
+  launch_attention_backward<kDim, Side::keys, kDropout>(call, statistics, segments, stream);
+  launch_attention_backward<kDim, Side::queries, kDropout>(call, statistics, segments, stream);
 }
 
 template <class T>
@@ -43,8 +43,8 @@ void run(const AttentionGrad& call, Stream stream) {
         sweep_twice<kDim, false>(call, statistics, segments, stream);
     });
   } else {
-    launch_attention_backward_plain<T, Side::keys>(call, statistics, segments.end, stream);
-    launch_attention_backward_plain<T, Side::queries>(call, statistics, segments.first, stream);
+    launch_attention_backward_plain<T, Side::keys>(call, statistics, segments, stream);
+    launch_attention_backward_plain<T, Side::queries>(call, statistics, segments, stream);
   }
 }
 

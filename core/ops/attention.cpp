@@ -1,4 +1,4 @@
-// Causal attention over a packed projection, for training and, with a cache of keys and values, for decoding.
+// Attention over a packed projection, for training and, with a cache of keys and values, for decoding.
 #include "kernels/attention.h"
 
 #include <cmath>
@@ -51,6 +51,7 @@ struct Packed {
             .dropout = options.dropout,
             .key = options.key,
             .first_row = options.first_row,
+            .causal = options.causal,
             .dtype = dtype};
   }
 };
@@ -112,7 +113,8 @@ KeyValueCache make_cache(const Shape& shape, const Tensor& weights) {
 
 Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const AttentionOptions& options) {
   const Packed p(qkv, options);
-  require(!options.segments.defined() && options.dropout == 0, "attention_cached: no segments and no dropout here");
+  require(!options.segments.defined() && options.dropout == 0 && options.causal,
+          "attention_cached: causal attention alone, without segments and dropout");
   const Shape wanted{p.batch, cache.keys.size(1), p.heads, p.dim};
   for (const Tensor* t : {&cache.keys, &cache.values})
     require(t->shape() == wanted && t->dtype() == qkv.dtype() && t->contiguous(), "attention_cached: the cache holds ",

@@ -61,6 +61,15 @@ Tensor scale(const Tensor& x_in, double factor) {
   });
 }
 
+Tensor scale_gradient(const Tensor& x, double factor) {
+  return differentiable(x.detach(), {x}, [factor](const Tensor& dy) -> Grads {
+    require(dy.contiguous(), "scale_gradient: gradient of shape ", dy.shape(), " is not contiguous");
+    const Tensor dx = reuse(dy);
+    run_scale(dy, factor, dx);
+    return {dx};
+  });
+}
+
 Tensor sum(const Tensor& x_in) {
   const Tensor x = contiguous(x_in), chunks = empty({kernels::chunks_of(x.numel())}, DType::f64, x.device());
   kernels::chunk_sums.run(

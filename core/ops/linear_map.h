@@ -10,7 +10,8 @@ namespace hinoki {
 
 struct LinearMap {
   int64_t rows, in, out;
-  bool out_in;  // how W is stored
+  int64_t pitch;  // elements from row to row of y and dy
+  bool out_in;    // how W is stored
 
   // Checks that these fit together. `op` is whose map it is, for the message.
   LinearMap(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias, WeightLayout layout)
@@ -19,7 +20,7 @@ struct LinearMap {
             weight.shape(), out_in ? " [out, in]" : " [in, out]", ", x is ", x.shape());
     require(x.contiguous() && weight.contiguous(), op, ": x ", x.shape(), " and weight ", weight.shape(),
             " must be contiguous");
-    in = x.size(-1), out = weight.size(out_in ? 0 : 1), rows = in ? x.numel() / in : 0;
+    in = x.size(-1), out = weight.size(out_in ? 0 : 1), rows = in ? x.numel() / in : 0, pitch = out;
     require(!bias.defined() || bias.shape() == Shape{out}, op, ": bias is ", bias.shape(), ", weight ", weight.shape());
     require(!recording({x, weight}) || weight.dtype() == x.dtype(), op, ": weights stored as ", weight.dtype(),
             " take no part in training");
@@ -42,7 +43,7 @@ struct LinearMap {
             .k = in,
             .lda = in,
             .ldb = weight.size(1),
-            .ldc = out,
+            .ldc = pitch,
             .b_transposed = out_in,
             .bias = bias.defined() ? bias.data() : nullptr,
             .dtype = x.dtype(),
@@ -57,7 +58,7 @@ struct LinearMap {
             .m = rows,
             .n = in,
             .k = out,
-            .lda = out,
+            .lda = pitch,
             .ldb = weight.size(1),
             .ldc = in,
             .b_transposed = !out_in,
@@ -77,7 +78,7 @@ struct LinearMap {
                             .m = out,
                             .n = in,
                             .k = rows,
-                            .lda = out,
+                            .lda = pitch,
                             .ldb = in,
                             .ldc = in,
                             .a_transposed = true,
@@ -102,7 +103,7 @@ struct LinearMap {
                                .accumulate = dbias.accumulate,
                                .rows = rows,
                                .cols = out,
-                               .stride = out,
+                               .stride = pitch,
                                .dtype = dy.dtype()});
     }
   }

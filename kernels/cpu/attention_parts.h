@@ -35,15 +35,26 @@ T* row_of(const MutableHeadRows& x, int64_t batch, int64_t head, int64_t row) {
   return static_cast<T*>(x.data) + batch * x.batch_stride + row * x.row_stride + head * x.head_stride;
 }
 
-// first[i]: the first key of the segment of query i; of all queries of a batch row.
-inline void find_segments(int32_t* first, const AttentionShape& g, int64_t batch) {
-  const int32_t* ids = g.segments ? g.segments + batch * g.kv_time : nullptr;
-  int32_t begin = 0;
-  for (int64_t j = 0; j < g.kv_time; ++j) {
-    if (ids && j > 0 && ids[j] != ids[j - 1]) begin = int32_t(j);
-    if (j >= g.kv_time - g.q_time) first[j - (g.kv_time - g.q_time)] = begin;
+// Query i of a batch row sees keys [first[i], end[i]). Neither ever decreases from query to query.
+struct KeySpans {
+  int32_t *first, *end;
+
+  KeySpans(int slot, const AttentionShape& g, int64_t batch)
+      : first(scratch<int32_t>(slot, 2 * g.q_time)), end(first + g.q_time) {
+    const int32_t* ids = g.segments ? g.segments + batch * g.kv_time : nullptr;
+    const int64_t past = g.kv_time - g.q_time;
+    int32_t begin = 0;
+    for (int64_t j = 0; j < g.kv_time; ++j) {
+      if (ids && j > 0 && ids[j] != ids[j - 1]) begin = int32_t(j);
+      if (j >= past) first[j - past] = begin;
+    }
+    int32_t stop = int32_t(g.kv_time);
+    for (int64_t j = g.kv_time - 1; j >= past; --j) {
+      if (ids && j + 1 < g.kv_time && ids[j] != ids[j + 1]) stop = int32_t(j + 1);
+      end[j - past] = g.causal ? int32_t(j + 1) : stop;
+    }
   }
-}
+};
 
 // Keys [begin, end) of a block are visible to a row.
 struct Visible {

@@ -92,7 +92,7 @@ __device__ __forceinline__ void with_statistic(const float* statistic, F&& f) {
 template <int kDim, Side kSide, bool kDropout>
 __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
                                   BackwardTile<kDim, kSide, kDropout>::kBlocksPerSm)
-    attention_backward(const AttentionGrad call, const QueryStatistics statistics, const int32_t* bounds) {
+    attention_backward(const AttentionGrad call, const QueryStatistics statistics, const SegmentBounds segments) {
   using Tile = BackwardTile<kDim, kSide, kDropout>;
   constexpr int kAtoms = Tile::kAtoms, kColumns = Tile::kColumns, kBlocks = kColumns / 8;
   constexpr bool kKeys = Tile::kKeys;
@@ -105,12 +105,11 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
   const int warp = int(threadIdx.x / 32), row = top + warp * Tile::kWarpRows;
 
-  const int32_t* const bound = bounds ? bounds + int64_t(batch) * count : nullptr;
   const auto sees = [&] {
     if constexpr (kKeys)
-      return QueriesOfKey{bound, count};
+      return QueriesOfKey{segments.of(batch, count), count, g.causal};
     else
-      return KeysOfQuery{bound, 0, count};
+      return KeysOfQuery{segments.of(batch, count), 0, count, g.causal};
   }();
   const int begin = sees(top).begin / kColumns * kColumns, end = sees(top + Tile::kRows - 1).end;
   SHARED(spans, Span[Tile::kRows]);
@@ -209,13 +208,13 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
 }
 
 template <int kDim, Side kSide, bool kDropout>
-void launch_attention_backward(const AttentionGrad& call, const QueryStatistics& statistics, const int32_t* bounds,
-                               Stream stream) {
+void launch_attention_backward(const AttentionGrad& call, const QueryStatistics& statistics,
+                               const SegmentBounds& segments, Stream stream) {
   using Tile = BackwardTile<kDim, kSide, kDropout>;
   const AttentionShape& g = call.shape;
   const int64_t blocks = (g.kv_time + Tile::kRows - 1) / Tile::kRows * g.heads * g.batch;
   simt::launch(attention_backward<kDim, kSide, kDropout>, grid_blocks("attention_grad", blocks), Tile::kThreads,
-               Tile::kSharedBytes, stream, call, statistics, bounds);
+               Tile::kSharedBytes, stream, call, statistics, segments);
 }
 
 }  // namespace hinoki::kernels

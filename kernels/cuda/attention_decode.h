@@ -1,6 +1,6 @@
-// One query for each head against a cache of keys and values: nothing but reading the cache once, so the keys are cut
-// into parts of 256 to keep enough blocks reading. The cut is by key, not by GPU: a row's bits depend on its own inputs
-// alone.
+// One query for each head, the last of its sequence (so causal or not is one), against a cache of keys and values:
+// nothing but reading the cache once, so the keys are cut into parts of 256 to keep enough blocks reading. The cut is
+// by key, not by GPU: a row's bits depend on its own inputs alone.
 #pragma once
 #include "kernels/cuda/attention_rows.h"
 

@@ -66,7 +66,7 @@ __device__ __forceinline__ void update_softmax(float (&scores)[kAtoms][kBlocks][
 
 template <int kDim, bool kDropout>
 __global__ void __launch_bounds__(ForwardTile<kDim, kDropout>::kThreads, ForwardTile<kDim, kDropout>::kBlocksPerSm)
-    attention_forward(const Attention call, const int32_t* first_keys) {
+    attention_forward(const Attention call, const SegmentBounds segments) {
   using Tile = ForwardTile<kDim, kDropout>;
   constexpr int kAtoms = Tile::kAtoms, kKeys = Tile::kKeys, kKeyTile = kKeys * kPitch<kDim>;
   DYNAMIC_SHARED(shared, bf16);
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(ForwardTile<kDim, kDropout>::kThreads, Forward
   const int warp = int(threadIdx.x / 32), lane = int(threadIdx.x % 32);
   const int top = block * Tile::kQueries, row = top + warp * Tile::kWarpRows;
 
-  const KeysOfQuery sees{first_keys ? first_keys + int64_t(batch) * keys : nullptr, keys - count, count};
+  const KeysOfQuery sees{segments.of(batch, keys), keys - count, count, g.causal};
   const int begin = sees(top).begin / kKeys * kKeys, end = sees(top + Tile::kQueries - 1).end;
   SHARED(spans, Span[Tile::kQueries]);
   if (threadIdx.x < Tile::kQueries) spans[threadIdx.x] = sees(top + int(threadIdx.x));
@@ -144,12 +144,12 @@ __global__ void __launch_bounds__(ForwardTile<kDim, kDropout>::kThreads, Forward
 }
 
 template <int kDim, bool kDropout>
-void launch_attention_forward(const Attention& call, const int32_t* first_keys, Stream stream) {
+void launch_attention_forward(const Attention& call, const SegmentBounds& segments, Stream stream) {
   using Tile = ForwardTile<kDim, kDropout>;
   const AttentionShape& g = call.shape;
   const int64_t blocks = (g.q_time + Tile::kQueries - 1) / Tile::kQueries * g.heads * g.batch;
   simt::launch(attention_forward<kDim, kDropout>, grid_blocks("attention", blocks), Tile::kThreads, Tile::kSharedBytes,
-               stream, call, first_keys);
+               stream, call, segments);
 }
 
 }  // namespace hinoki::kernels

@@ -98,14 +98,14 @@ __device__ inline bool is_kept(const AttentionShape& g, uint64_t start, int plac
 
 template <class T, int kParts>
 __global__ void __launch_bounds__(kPlainThreads, 2)
-    attention_forward_plain(const Attention call, const int32_t* first_keys) {
+    attention_forward_plain(const Attention call, const SegmentBounds segments) {
   DYNAMIC_SHARED(shared, float);
   const AttentionShape& g = call.shape;
   const int dim = int(g.dim), count = int(g.q_time), keys = int(g.kv_time), heads = int(g.heads);
   const int blocks = (count + kPlainTile - 1) / kPlainTile, top = (blocks - 1 - int(blockIdx.x) % blocks) * kPlainTile;
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
   const PlainPlace at;
-  const KeysOfQuery sees{first_keys ? first_keys + int64_t(batch) * keys : nullptr, keys - count, count};
+  const KeysOfQuery sees{segments.of(batch, keys), keys - count, count, g.causal};
   const int tile = kPlainTile * plain_pitch(dim);
   float *const q = shared, *const k = q + tile, *const v = k + tile, *const staging = v + tile;
   const auto all_k = rows_of<T>(call.k, batch, head), all_v = rows_of<T>(call.v, batch, head);
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(kPlainThreads, 2)
 
 template <class T, Side kSide, int kParts>
 __global__ void __launch_bounds__(kPlainThreads, 2)
-    attention_backward_plain(const AttentionGrad call, const QueryStatistics statistics, const int32_t* bounds) {
+    attention_backward_plain(const AttentionGrad call, const QueryStatistics statistics, const SegmentBounds segments) {
   constexpr bool kKeys = kSide == Side::keys;
   DYNAMIC_SHARED(shared, float);
   const AttentionShape& g = call.shape;
@@ -177,12 +177,11 @@ __global__ void __launch_bounds__(kPlainThreads, 2)
   const int top = (kKeys ? turn : blocks - 1 - turn) * kPlainTile;
   const int head = int(blockIdx.x) / blocks % heads, batch = int(blockIdx.x) / blocks / heads;
   const PlainPlace at;
-  const int32_t* const bound = bounds ? bounds + int64_t(batch) * count : nullptr;
   const auto sees = [&] {
     if constexpr (kKeys)
-      return QueriesOfKey{bound, count};
+      return QueriesOfKey{segments.of(batch, count), count, g.causal};
     else
-      return KeysOfQuery{bound, 0, count};
+      return KeysOfQuery{segments.of(batch, count), 0, count, g.causal};
   }();
   const int tile = kPlainTile * plain_pitch(dim);
   float *const a1 = shared, *const a2 = a1 + tile, *const b1 = a2 + tile, *const b2 = b1 + tile;
@@ -238,23 +237,23 @@ void visit_parts(int64_t dim, F&& f) {
 }
 
 template <class T>
-void launch_attention_forward_plain(const Attention& call, const int32_t* first_keys, Stream stream) {
+void launch_attention_forward_plain(const Attention& call, const SegmentBounds& segments, Stream stream) {
   const AttentionShape& g = call.shape;
   const int64_t blocks = (g.q_time + kPlainTile - 1) / kPlainTile * g.heads * g.batch;
   visit_parts(g.dim, [&]<int kParts>() {
     simt::launch(attention_forward_plain<T, kParts>, grid_blocks("attention", blocks), kPlainThreads,
-                 plain_bytes(g.dim, 3, 1), stream, call, first_keys);
+                 plain_bytes(g.dim, 3, 1), stream, call, segments);
   });
 }
 
 template <class T, Side kSide>
 void launch_attention_backward_plain(const AttentionGrad& call, const QueryStatistics& statistics,
-                                     const int32_t* bounds, Stream stream) {
+                                     const SegmentBounds& segments, Stream stream) {
   const AttentionShape& g = call.shape;
   const int64_t blocks = (g.kv_time + kPlainTile - 1) / kPlainTile * g.heads * g.batch;
   visit_parts(g.dim, [&]<int kParts>() {
     simt::launch(attention_backward_plain<T, kSide, kParts>, grid_blocks("attention_grad", blocks), kPlainThreads,
-                 plain_bytes(g.dim, 4, 2), stream, call, statistics, bounds);
+                 plain_bytes(g.dim, 4, 2), stream, call, statistics, segments);
   });
 }
 

@@ -35,6 +35,11 @@ __device__ inline Rows<T> rows_of(const MutableHeadRows& x, int batch, int head)
 struct SegmentBounds {
   const int32_t* first = nullptr;
   const int32_t* end = nullptr;
+
+  __device__ SegmentBounds of(int batch, int time) const {
+    const int64_t skipped = int64_t(batch) * time;
+    return first ? SegmentBounds{first + skipped, end + skipped} : SegmentBounds{};
+  }
 };
 
 // [batch, kv_time] values of each go to `first` and `end`, which are on the device.
@@ -47,23 +52,27 @@ struct Span {
 
 // The keys each query sees.
 struct KeysOfQuery {
-  const int32_t* first;  // of this batch row, by place; null: 0
-  int past, count;       // place of query 0; queries
+  SegmentBounds segment;  // of this batch row, by place
+  int past, count;        // place of query 0; queries
+  bool causal;
 
   __device__ Span operator()(int query) const {
     const int place = past + min(query, count - 1);
-    return {first ? first[place] : 0, place + 1};
+    const int end = causal ? place + 1 : segment.end ? segment.end[place] : past + count;
+    return {segment.first ? segment.first[place] : 0, end};
   }
 };
 
 // The queries that see each key (where there are as many of either).
 struct QueriesOfKey {
-  const int32_t* last;  // one past it; null: count
+  SegmentBounds segment;
   int count;
+  bool causal;
 
   __device__ Span operator()(int key) const {
     const int place = min(key, count - 1);
-    return {place, last ? last[place] : count};
+    const int begin = causal ? place : segment.first ? segment.first[place] : 0;
+    return {begin, segment.end ? segment.end[place] : count};
   }
 };
 

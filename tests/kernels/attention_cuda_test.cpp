@@ -45,10 +45,11 @@ struct HeadBounds {
     out = start(r.out), dq = start(r.dq), dk = start(r.dk), dv = start(r.dv);
     for (int64_t i = 0; i < time; ++i) {
       double largest = 0;
-      for (int64_t j = 0; j <= i; ++j) largest = std::max(largest, r.scale * magnitude(r.q, i, r.k, j, dim));
+      for (int64_t j = 0; j < time; ++j)
+        if (r.visible(i, j)) largest = std::max(largest, r.scale * magnitude(r.q, i, r.k, j, dim));
       const double of_p = 2 * kUnit * (double(dim + 16) * (1 + 2 * largest) + double(time));
       lse.push_back(of_p + kUnit * std::abs(r.lse[i]));
-      for (int64_t j = 0; j <= i; ++j)
+      for (int64_t j = 0; j < time; ++j)
         for (int64_t d = 0; d < dim; ++d) {
           const double kept = r.p[i * time + j] * r.factor(i, j) * (of_p + stored);
           out[i * dim + d] += kept * std::abs(r.v[j * dim + d]);
@@ -57,7 +58,7 @@ struct HeadBounds {
       double of_delta = double(dim) * kUnit * magnitude(r.dout, i, r.out, i, dim);
       for (int64_t d = 0; d < dim; ++d) of_delta += std::abs(r.dout[i * dim + d]) * out[i * dim + d];
       const double delta = r.dot(r.dout, i, r.out, i);
-      for (int64_t j = 0; j <= i; ++j) {
+      for (int64_t j = 0; j < time; ++j) {
         const double p = r.p[i * time + j], factor = r.factor(i, j);
         const double difference = factor * r.dot(r.dout, i, r.v, j) - delta;
         const double of_dp = factor * double(dim) * kUnit * magnitude(r.dout, i, r.v, j, dim);
@@ -160,6 +161,38 @@ TEST(AttentionOnCuda, F32GivesTheFormulas) {
                         {1, 1, 200, 34},
                         {1, 1, 256, 33, Layout::blocks, 2, 0.5}})
     check_case<float>(c);
+}
+
+// In both directions: rows whose last tile of columns is full, short by one and one over, and whose segments end
+// within.
+Case both_directions(Case c) {
+  c.causal = false;
+  return c;
+}
+
+TEST(AttentionOnCuda, TensorCoresSeeBothDirections) {
+  for (const Case& c : {Case{1, 1, 64, 1},
+                        {1, 1, 64, 64},
+                        {2, 2, 64, 63, Layout::blocks, 2},
+                        {1, 1, 64, 129, Layout::blocks, 3},
+                        {1, 1, 64, 193, Layout::per_head, 2},
+                        {1, 1, 80, 130, Layout::blocks, 1, 0, 0.05},
+                        {1, 1, 96, 97, Layout::blocks, 5},
+                        {1, 1, 128, 129, Layout::per_head, 2},
+                        {2, 1, 128, 48},
+                        {1, 3, 8, 40, Layout::blocks, 40},
+                        {1, 2, 64, 67, Layout::blocks, 2, 0.1},
+                        {1, 1, 128, 130, Layout::per_head, 3, 0.3}})
+    check_case<bf16>(both_directions(c));
+}
+
+TEST(AttentionOnCuda, PlainKernelsSeeBothDirections) {
+  for (const Case& c : {Case{1, 1, 16, 1}, {2, 1, 17, 13}, {1, 2, 24, 32, Layout::blocks}, {1, 1, 64, 97, {}, 4}})
+    check_case<float>(both_directions(c));
+  for (const Case& c : {Case{1, 2, 80, 33, Layout::blocks, 2}, {1, 1, 128, 64, {}, 3, 0.1}, {1, 1, 200, 34}})
+    check_case<float>(both_directions(c));
+  for (const Case& c : {Case{1, 2, 12, 34, Layout::blocks}, {1, 1, 33, 40, Layout::per_head, 3, 0.2}})
+    check_case<bf16>(both_directions(c));
 }
 
 // Decoding with a cache: several rows at once give the bits of the full pass; one row, whose keys are cut into parts,

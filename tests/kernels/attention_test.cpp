@@ -75,14 +75,18 @@ TEST_P(AttentionOn, IsItsFormulas) {
                         {1, 1, 8, 400, Layout::blocks, 400},
                         {2, 2, 20, 140, Layout::per_head, 1, 0.1},
                         {1, 2, 16, 131, Layout::blocks, 3, 0.5}};
-  for (const Case& c : cases) {
-    check_case<float>(c);
-    check_case<double>(c);
-  }
+  for (Case c : cases)
+    for (const bool causal : {true, false}) {
+      c.causal = causal;
+      check_case<float>(c);
+      check_case<double>(c);
+    }
 }
 
 TEST_P(AttentionOn, BitsDoNotDependOnThreads) {
-  for (const Case& c : {Case{1, 2, 40, 600}, {2, 3, 16, 150, Layout::blocks, 3, 0.1}}) {
+  for (const Case& c : {Case{1, 2, 40, 600},
+                        {2, 3, 16, 150, Layout::blocks, 3, 0.1},
+                        {1, 2, 40, 600, Layout::blocks, 2, 0, 0, false}}) {
     const AttentionProblem<float> problem(c);
     const AttentionResults first = problem.run();
     for (const int threads : {1, 2, 3, 7}) {
@@ -132,6 +136,19 @@ TEST(AttentionKernel, DocumentsDoNotSeeEachOther) {
   const test::Values after = changed.run().out;
   EXPECT_EQ(0, std::memcmp(&together[100 * 16], &after[100 * 16], 100 * 16 * sizeof(double)));
   EXPECT_NE(0, std::memcmp(&together[0], &after[0], 100 * 16 * sizeof(double)));
+}
+
+// Frames behind the end of an utterance are a segment of their own: what they hold changes no bit before the end.
+TEST(AttentionKernel, PaddingIsNotSeen) {
+  const Case c{1, 1, 16, 200, Layout::blocks, 2, 0, 0, false};
+  const AttentionProblem<double> padded(c);
+  AttentionProblem<double> changed(c);
+  for (int64_t t = 100; t < 200; ++t)
+    for (int64_t e = 0; e < 48; ++e) changed.qkv[t * 48 + e] = 1e3;
+  const AttentionResults before = padded.run(), after = changed.run();
+  EXPECT_EQ(0, std::memcmp(before.out.data(), after.out.data(), 100 * 16 * sizeof(double)));
+  EXPECT_EQ(0, std::memcmp(before.dqkv.data(), after.dqkv.data(), 100 * 48 * sizeof(double)));
+  EXPECT_NE(0, std::memcmp(&before.out[100 * 16], &after.out[100 * 16], 100 * 16 * sizeof(double)));
 }
 
 // Large scores: no overflow, and the largest one takes all.

@@ -17,13 +17,16 @@
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
+#include "kernels/l2_normalize.h"
 #include "kernels/layer_norm.h"
+#include "kernels/mask_rows.h"
 #include "kernels/norm.h"
 #include "kernels/rotary.h"
 #include "kernels/sampling.h"
 #include "kernels/softmax_loss.h"
 #include "kernels/tree_sum.h"
 #include "kernels/unary.h"
+#include "kernels/weighted_squares.h"
 #include "tests/support/expect_error.h"
 
 namespace hinoki::kernels {
@@ -178,6 +181,36 @@ void refuse_rows() {
   refuses(token_sampling, sampling, "rows are too many for its CUDA kernel");
 }
 
+void refuse_rows_of_encoders() {
+  for (const bool large : {false, true}) {
+    const int64_t rows = large ? kFarTooMany : 1;
+    const DType dtype = large ? DType::f32 : DType::f64;
+    const std::string why = large ? "a grid of " : "not f64";
+    refuses(mask_rows,
+            {.x = nullptr, .mask = nullptr, .value = nullptr, .y = nullptr, .rows = rows, .cols = 1, .dtype = dtype},
+            large ? "too many for its CUDA kernel" : why);
+    refuses(l2_normalize,
+            {.x = nullptr, .y = nullptr, .inverse = nullptr, .rows = rows, .cols = 1, .eps = 1, .dtype = dtype}, why);
+    refuses(l2_normalize_grad,
+            {.dy = nullptr,
+             .x = nullptr,
+             .inverse = nullptr,
+             .dx = nullptr,
+             .rows = rows,
+             .cols = 1,
+             .eps = 1,
+             .dtype = dtype},
+            why);
+    refuses(weighted_squares,
+            {.x = nullptr, .weights = nullptr, .sums = nullptr, .rows = rows, .cols = 1, .dtype = dtype}, why);
+    refuses(weighted_squares_grad,
+            {.x = nullptr, .weights = nullptr, .dy = 1, .dx = nullptr, .rows = rows, .cols = 1, .dtype = dtype}, why);
+  }
+  refuses(mask_rows_grad,
+          {.dy = nullptr, .mask = nullptr, .dx = nullptr, .dvalue = nullptr, .rows = 1, .cols = 1, .dtype = DType::f64},
+          "not f64");
+}
+
 void refuse_products() {
   Gemm g{.a = nullptr,
          .b = nullptr,
@@ -213,6 +246,7 @@ TEST(CudaKernels, RefuseByNameWhatTheyDoNotTake) {
   refuse_sums();
   refuse_optimizer();
   refuse_rows();
+  refuse_rows_of_encoders();
   refuse_products();
   for (const KernelRecord* k = all_kernels; k != nullptr; k = k->next) {
     EXPECT_TRUE(!k->on_cuda || refused.contains(k->name)) << k->name << " is not asked for what it does not take";

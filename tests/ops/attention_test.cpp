@@ -19,6 +19,7 @@ struct Case {
   int64_t document = 0;  // length of each segment; 0: one
   double dropout = 0;
   double scale = 0;
+  bool causal = true;
 };
 
 AttentionOptions options(const Case& c, Device device = Device::cpu) {
@@ -27,7 +28,8 @@ AttentionOptions options(const Case& c, Device device = Device::cpu) {
                      .scale = c.scale,
                      .dropout = c.dropout,
                      .key = {.seed = 3, .site = 9},
-                     .first_row = 4};
+                     .first_row = 4,
+                     .causal = c.causal};
   if (c.document) {
     o.segments = zeros({c.batch, c.time}, DType::i32);
     for (int64_t i = 0; i < c.batch * c.time; ++i) o.segments.as<int32_t>()[i] = int32_t(i % c.time / c.document);
@@ -48,8 +50,11 @@ Inputs reference(const Case& c, const Tensor& qkv) {
   const AttentionOptions o = options(c);
   for (int64_t b = 0; b < c.batch; ++b)
     for (int64_t h = 0; h < c.heads; ++h) {
-      ReferenceHead r{
-          .q_time = c.time, .kv_time = c.time, .dim = c.dim, .scale = c.scale ? c.scale : 1 / std::sqrt(double(c.dim))};
+      ReferenceHead r{.q_time = c.time,
+                      .kv_time = c.time,
+                      .dim = c.dim,
+                      .scale = c.scale ? c.scale : 1 / std::sqrt(double(c.dim)),
+                      .causal = c.causal};
       for (int64_t t = 0; t < c.time; ++t) {
         for (int64_t d = 0; d < c.dim; ++d) {
           r.q.push_back(qkv.as<double>()[place(c, b, t, 0, h, d)]);
@@ -84,13 +89,14 @@ TEST_P(AttentionCases, IsItsFormulasAndTheirDerivatives) {
                  std::max(c.time, c.dim));
 }
 
-INSTANTIATE_TEST_SUITE_P(Edges, AttentionCases,
-                         testing::Values(Case{1, 1, 1, 4, QkvLayout::per_head}, Case{2, 5, 2, 8, QkvLayout::blocks},
-                                         Case{1, 33, 2, 16, QkvLayout::per_head, 10},
-                                         Case{1, 31, 1, 33, QkvLayout::blocks, 0, 0.3},
-                                         Case{1, 130, 2, 12, QkvLayout::blocks, 0, 0, 0.5},
-                                         Case{2, 140, 1, 8, QkvLayout::per_head, 50, 0.1},
-                                         Case{0, 7, 1, 8, QkvLayout::per_head}));
+INSTANTIATE_TEST_SUITE_P(
+    Edges, AttentionCases,
+    testing::Values(Case{1, 1, 1, 4, QkvLayout::per_head}, Case{2, 5, 2, 8, QkvLayout::blocks},
+                    Case{1, 33, 2, 16, QkvLayout::per_head, 10}, Case{1, 31, 1, 33, QkvLayout::blocks, 0, 0.3},
+                    Case{1, 130, 2, 12, QkvLayout::blocks, 0, 0, 0.5}, Case{2, 140, 1, 8, QkvLayout::per_head, 50, 0.1},
+                    Case{0, 7, 1, 8, QkvLayout::per_head}, Case{1, 1, 1, 4, QkvLayout::blocks, 0, 0, 0, false},
+                    Case{2, 33, 2, 8, QkvLayout::blocks, 20, 0, 0, false},
+                    Case{1, 130, 1, 12, QkvLayout::per_head, 0, 0.1, 0, false}));
 
 // Token by token, and in pieces of other sizes, with a cache: the bits of the whole sequence at once.
 TEST(AttentionCached, GivesTheBitsOfTheWholePass) {
@@ -115,6 +121,8 @@ TEST(Attention, SaysWhatDoesNotFit) {
   EXPECT_ERROR(attention(zeros({2, 3, 24}, DType::f32), {.heads = 2, .segments = zeros({2, 4}, DType::i32)}),
                Exit::failure, "attention: segments [2, 4]");
   KeyValueCache cache{zeros({2, 4, 2, 4}, DType::f32), zeros({2, 4, 2, 4}, DType::f32), 2};
+  EXPECT_ERROR(attention_cached(zeros({2, 1, 24}, DType::f32), cache, {.heads = 2, .causal = false}), Exit::failure,
+               "attention_cached: causal attention alone");
   EXPECT_ERROR(attention_cached(zeros({2, 3, 24}, DType::f32), cache, {.heads = 2}), Exit::failure,
                "2 tokens and 3 more do not fit into a cache of 4");
   EXPECT_ERROR(attention_cached(zeros({1, 1, 24}, DType::f32), cache, {.heads = 2}), Exit::failure,

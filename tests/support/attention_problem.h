@@ -17,11 +17,12 @@ struct AttentionCase {
   int64_t documents = 1;  // segments in each row
   double dropout = 0;
   double scale = 0;
+  bool causal = true;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
   return out << c.batch << " x " << c.heads << " heads of " << c.dim << ", time " << c.time << ", documents "
-             << c.documents << ", dropout " << c.dropout;
+             << c.documents << ", dropout " << c.dropout << (c.causal ? "" : ", both directions");
 }
 
 struct AttentionResults {
@@ -54,6 +55,7 @@ class AttentionProblem {
             .dropout = c.dropout,
             .key = {.seed = 7, .site = 3},
             .first_row = 5,
+            .causal = c.causal,
             .dtype = dtype_of<T>()};
   }
   int64_t offset(int part) const { return part * (c.layout == Layout::per_head ? c.dim : width); }
@@ -122,7 +124,7 @@ class AttentionProblem {
 
   ReferenceHead reference(int64_t b, int64_t h) const {
     const kernels::AttentionShape s = shape();
-    ReferenceHead r{.q_time = c.time, .kv_time = c.time, .dim = c.dim, .scale = s.scale};
+    ReferenceHead r{.q_time = c.time, .kv_time = c.time, .dim = c.dim, .scale = s.scale, .causal = c.causal};
     for (int64_t t = 0; t < c.time; ++t)
       for (int64_t d = 0; d < c.dim; ++d) {
         r.q.push_back(element(b, h, t, 0, d));

@@ -1,4 +1,4 @@
-// Causal attention as its formulas say, in double, with the whole time x time array.
+// Attention as its formulas say, in double, with the whole time x time array.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -12,6 +12,7 @@ namespace hinoki {
 struct ReferenceHead {
   int64_t q_time, kv_time, dim;
   double scale;
+  bool causal = true;
   std::vector<double> q = {}, k = {}, v = {}, dout = {};
   std::vector<int32_t> segments = {};  // of the keys; empty: one
   std::vector<double> factors = {};    // [q_time, kv_time] of dropout; empty: all 1
@@ -19,7 +20,7 @@ struct ReferenceHead {
 
   bool visible(int64_t i, int64_t j) const {
     const int64_t place = kv_time - q_time + i;
-    return j <= place && (segments.empty() || segments[j] == segments[place]);
+    return (!causal || j <= place) && (segments.empty() || segments[j] == segments[place]);
   }
   double dot(const std::vector<double>& a, int64_t i, const std::vector<double>& b, int64_t j) const {
     double sum = 0;
