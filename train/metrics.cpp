@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -29,12 +30,13 @@ std::optional<int64_t> step_of(std::string_view line) {
   return record["step"].get<int64_t>();
 }
 
-// Keeps the records up to `last`. Rewrites only if something is to go: by a new file and a rename.
-void truncate_records(const std::string& path, int64_t last) {
+// Keeps the records up to `last`. Rewrites only if something is to go: by a new file and a rename. Gives the last step
+// of those that went, or -1.
+int64_t truncate_records(const std::string& path, int64_t last) {
   const MappedFile file(path);
   const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   std::string kept;
-  int64_t number = 0;
+  int64_t number = 0, removed_until = -1;
   for (size_t at = 0; at < text.size(); ++number) {
     const size_t end = text.find('\n', at);
     if (end == text.npos) break;  // cut by a crash
@@ -44,15 +46,18 @@ void truncate_records(const std::string& path, int64_t last) {
       warn(path, ":", number + 1, ": removed a line that is no record");
     else if (*step <= last)
       kept += text.substr(at, end + 1 - at);
+    else
+      removed_until = std::max(removed_until, *step);
     at = end + 1;
   }
   if (kept.size() != text.size()) write_file_durably(path, kept);
+  return removed_until;
 }
 
 }  // namespace
 
 MetricsFile::MetricsFile(const std::string& path, int64_t step)
-    : file_((is_file(path) ? truncate_records(path, step) : void(), FileWriter::append(path))) {}
+    : removed_until_(is_file(path) ? truncate_records(path, step) : -1), file_(FileWriter::append(path)) {}
 
 void MetricsFile::append(int64_t step, const Metrics& metrics) { file_.write(print_metrics(step, metrics) + "\n"); }
 

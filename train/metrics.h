@@ -21,9 +21,12 @@ class MetricsFile {
 
   // {"step": 12, "loss": 2.5, ...}. A value that is not finite becomes "nan", "inf" or "-inf", for JSON has none.
   void append(int64_t step, const Metrics& metrics);
+  // The last step whose record was removed, or -1: training goes through those steps again.
+  int64_t removed_until() const { return removed_until_; }
   void sync() { file_.sync(); }  // before a snapshot is published, so that what led to it is not lost
 
  private:
+  int64_t removed_until_;
   FileWriter file_;
 };
 

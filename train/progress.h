@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "train/throughput.h"
 
@@ -12,10 +13,11 @@ struct StepReport {
   double loss = 0;   // per target
   double learning_rate = 0;
   double gradient_norm = 0;
-  int64_t targets = 0;  // of this step: what the loss sums over
-  double seconds = 0;   // of this step
-  int stop = 0;         // the signal that asked any rank to stop, or 0
-  bool warned = false;  // some rank has something to tell
+  int64_t targets = 0;            // of this step: what the loss sums over
+  double seconds = 0;             // of this step
+  int stop = 0;                   // the signal that asked any rank to stop, or 0
+  bool warned = false;            // some rank has something to tell
+  std::vector<double> busy = {};  // seconds of each rank's own work
 };
 
 class Progress {

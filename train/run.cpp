@@ -90,6 +90,7 @@ Run::StepExamples Run::make_step(int64_t step) const {
 
 // Losses are sums: gradients of all micro-batches add up, and the number of targets divides once, at the end.
 StepSums Run::accumulate(const StepExamples& examples) {
+  const double start = now();
   StepSums sums;
   std::vector<double> losses;  // of slots
   const int64_t in_slot = micro_batches() / slots();
@@ -111,6 +112,7 @@ StepSums Run::accumulate(const StepExamples& examples) {
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
   }
+  sums.busy = now() - start;
   reducer_->finish();
   sums.loss = tree_sum(losses);
   return sums;
@@ -124,7 +126,9 @@ StepReport Run::step(int stop) {
   const Trace trace("step", "step", state_.step + 1);
   const double start = now();
   const StepExamples examples = (Trace("wait for data"), prefetch_->next());
+  const double got_data = now();
   StepSums sums = accumulate(examples);
+  sums.busy += got_data - start;
   sums.stop = stop;
   sums.warned = warnings_wait();
   sums.parts_done = saving_->part_done();
@@ -136,7 +140,8 @@ StepReport Run::step(int stop) {
                     .learning_rate = config_.learning_rate.at(state_.step, config_.train.steps),
                     .targets = sums.targets,
                     .stop = int(sums.stop),
-                    .warned = sums.warned > 0};
+                    .warned = sums.warned > 0,
+                    .busy = sums.busy_of};
   const double mean = 1 / double(sums.targets);
   report.loss = sums.loss * mean;
   report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));

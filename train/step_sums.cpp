@@ -9,7 +9,7 @@ namespace hinoki {
 namespace {
 
 constexpr int64_t kChunk = Parameters::kChunk;
-constexpr size_t kFixed = 5;  // numbers before the chunks' figures
+constexpr size_t kFixed = 6;  // numbers before the chunks' figures
 
 size_t chunks_of(const std::vector<Piece>& pieces) {
   int64_t n = 0;
@@ -22,8 +22,8 @@ size_t chunks_of(const std::vector<Piece>& pieces) {
 StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSums& mine) {
   const Trace trace("sums of the step");
   // Counts travel as doubles, which hold integers up to 2^53 exactly.
-  std::vector<double> message{mine.loss, double(mine.targets), double(mine.stop), double(mine.warned),
-                              double(mine.parts_done)};
+  std::vector<double> message{mine.loss,           double(mine.targets),    double(mine.stop),
+                              double(mine.warned), double(mine.parts_done), mine.busy};
   message.insert(message.end(), mine.chunk_norms.begin(), mine.chunk_norms.end());
   std::vector<std::vector<double>> all;
   for (int r = 0; r < ranks.size(); ++r) all.emplace_back(kFixed + chunks_of(shards.of(r)));
@@ -40,6 +40,7 @@ StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSum
     sums.stop = std::max(sums.stop, int64_t(of_rank[2]));
     sums.warned += int64_t(of_rank[3]);
     sums.parts_done += int64_t(of_rank[4]);
+    sums.busy_of.push_back(of_rank[5]);
     const double* norms = of_rank.data() + kFixed;
     for (const Piece& p : shards.of(r))
       for (int64_t chunk = p.begin / kChunk; chunk < (p.end + kChunk - 1) / kChunk; ++chunk)

@@ -10,7 +10,9 @@ struct StepSums {
   int64_t targets = 0;
   int64_t stop = 0;                 // the signal that asked this rank to stop, or 0; of all: the largest
   int64_t warned = 0;               // ranks that have something to tell
+  double busy = 0;                  // seconds this rank worked before it waited for others
   int64_t parts_done = 0;           // ranks that have written their part of the snapshot under way
+  std::vector<double> busy_of = {};      // of all: each rank's
   std::vector<double> chunk_norms;  // sums of squares of the gradient's chunks: of this rank's parts, or of all
 };
 

@@ -91,7 +91,8 @@ void keep_slots(TrainConfig& train, const std::string& snapshot) {
   train.reduction_slots = read_recipe(read_config(snapshot + "/state/config.toml"))->config().train.reduction_slots;
 }
 
-void train_with(Recipe& given, const Options& o, Communicator& ranks, int64_t& steps_done) {
+void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime::Clock::time_point begin,
+                int64_t& steps_done) {
   const RunConfig& config = given.config();
   Profile profile(parse_profile(o.profile, config.train.steps), config.run, ranks);  // first: it outlives the threads
   std::unique_ptr<RunLock> lock;
@@ -125,7 +126,7 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, int64_t& s
   if (config.device == Device::cuda) inform(device_table(Device::cuda).name);
   if (!ranks.alone()) inform(ranks.size(), " ranks, ", recipe.config().train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
-  TrainLoop loop(*run, profile);
+  TrainLoop loop(*run, profile, begin);
   try {
     telling_the_plan(recipe, [&] { loop.to_the_end(); });
   } catch (...) {
@@ -137,6 +138,7 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, int64_t& s
 }
 
 void train(const Options& o) {
+  const auto begin = FleetTime::Clock::now();
   require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
   const std::unique_ptr<Communicator> ranks = join_ranks();
   collect_warnings(!ranks->first());
@@ -154,7 +156,7 @@ void train(const Options& o) {
     if (launched()) status.emplace(config.run, ranks->rank());
     ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
     listen_for_stop();
-    train_with(*recipe, o, *ranks, steps_done);
+    train_with(*recipe, o, *ranks, begin, steps_done);
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
   } catch (const Error& e) {
     if (e.code != Exit::stopped) ranks->leave(e);

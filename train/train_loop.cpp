@@ -12,17 +12,20 @@
 namespace hinoki {
 namespace {
 
+constexpr double kWorthALine = 0.1;  // how much slower than the median
+
 bool due(int64_t step, int64_t every, int64_t last) { return step == last || (every && step % every == 0); }
 
 }  // namespace
 
-void Records::step(const StepReport& r, const Progress& progress) {
+void Records::step(const StepReport& r, const Progress& progress, double goodput) {
   write(r.step, {{"train/loss", r.loss},
                  {"train/learning_rate", r.learning_rate},
                  {"train/gradient_norm", r.gradient_norm},
                  {"speed/seconds", r.seconds},
                  {rate_, progress.rate()},
-                 {"speed/share_of_peak", progress.share_of_peak()}});
+                 {"speed/share_of_peak", progress.share_of_peak()},
+                 {"speed/goodput", goodput}});
 }
 
 void Records::samples(int64_t step, const std::vector<std::string>& texts) {
@@ -36,7 +39,7 @@ void Records::write(int64_t step, const std::vector<Scalar>& values) {
   events_.add_scalars(step, values);
 }
 
-TrainLoop::TrainLoop(Run& run, Profile& profile)
+TrainLoop::TrainLoop(Run& run, Profile& profile, FleetTime::Clock::time_point begin)
     : config_(run.config().log),
       folder_(run.config().run),
       last_(run.config().train.steps),
@@ -44,8 +47,13 @@ TrainLoop::TrainLoop(Run& run, Profile& profile)
       profile_(profile),
       progress_(last_, config_.every, run.recipe().throughput(),
                 run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
+      records_(run.ranks().first()
+                   ? std::make_optional<Records>(folder_, run.steps_done(), run.recipe().throughput().metric)
+                   : std::nullopt),
+      fleet_(begin, records_ ? records_->removed_until() : -1),
       saved_(run.steps_done()) {
-  if (run.ranks().first()) records_.emplace(folder_, run.steps_done(), run.recipe().throughput().metric);
+  if (fleet_.redone_until() > saved_)
+    inform("steps ", saved_ + 1, " to ", fleet_.redone_until(), " were done before and are done again");
 }
 
 TrainLoop::~TrainLoop() {
@@ -61,6 +69,7 @@ void TrainLoop::to_the_end() {
   try {
     while (run_.steps_done() < last_) step();
     finish_saving();
+    if (records_) tell_goodput();
   } catch (const Error& e) {  // a damaged shard, say: what was learned before is kept
     if (e.code == Exit::data && !run_.sharded()) save(), finish_saving();
     throw;
@@ -74,7 +83,9 @@ void TrainLoop::step() {
   if (records_) {
     const Trace trace("records");
     progress_.step(report);
-    records_->step(report, progress_);
+    fleet_.step(step, report.seconds, report.busy);
+    records_->step(report, progress_, fleet_.goodput());
+    if (due(step, config_.every, last_)) tell_slowest(step);
     plans_.record_first();
     show_saved();
   }
@@ -90,6 +101,20 @@ void TrainLoop::step() {
     fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
                         " and saved; `hinoki train --resume ", folder_, "` goes on");
   }
+}
+
+void TrainLoop::tell_goodput() {
+  inform("goodput ", std::lround(1000 * fleet_.goodput()) / 10.0, " % of the time since the start was in useful steps");
+}
+
+void TrainLoop::tell_slowest(int64_t step) {
+  const auto slowest = fleet_.slowest();
+  if (!slowest) return;
+  records_->slowest(step, *slowest);
+  if (slowest->over_median < kWorthALine) return;
+  progress_.clear();
+  inform("step ", step, " | the others wait for ", run_.ranks().name(slowest->rank), ": it takes ",
+         std::lround(100 * slowest->over_median), " % longer than the median rank");
 }
 
 void TrainLoop::evaluate(int64_t step) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 
+#include "train/fleet_time.h"
 #include "train/metrics.h"
 #include "train/product_plans.h"
 #include "train/profile.h"
@@ -18,7 +19,11 @@ class Records {
   Records(const std::string& run, int64_t step, const std::string& metric)
       : metrics_(run + "/metrics.jsonl", step), events_(run, step), rate_("speed/" + metric) {}
 
-  void step(const StepReport& report, const Progress& progress);
+  void step(const StepReport& report, const Progress& progress, double goodput);
+  void slowest(int64_t step, const FleetTime::Slowest& s) {
+    write(step, {{"speed/slowest_over_median", s.over_median}});
+  }
+  int64_t removed_until() const { return metrics_.removed_until(); }
   void validation(int64_t step, const Validation& validation) { write(step, validation.scalars); }
   void save(int64_t step, double blocked) { write(step, {{"speed/save_blocked_seconds", blocked}}); }
   void samples(int64_t step, const std::vector<std::string>& texts);
@@ -33,7 +38,8 @@ class Records {
 
 class TrainLoop {
  public:
-  TrainLoop(Run& run, Profile& profile);
+  // `begin`: when the program began, which goodput counts from.
+  TrainLoop(Run& run, Profile& profile, FleetTime::Clock::time_point begin = FleetTime::Clock::now());
   // However a run ends, what the writing thread has begun is finished, and what it uses of this object lives as long.
   ~TrainLoop();
 
@@ -42,6 +48,8 @@ class TrainLoop {
 
  private:
   void step();
+  void tell_slowest(int64_t step);
+  void tell_goodput();
   void evaluate(int64_t step);
   void write_samples(int64_t step);
   void tell_warnings();
@@ -56,6 +64,7 @@ class TrainLoop {
   Profile& profile_;
   Progress progress_;
   std::optional<Records> records_;  // rank 0's
+  FleetTime fleet_;
   ProductPlans plans_;
   int64_t saved_;
 };

@@ -49,7 +49,8 @@ TEST(Metrics, ResumeRemovesLaterStepsAndCutLines) {
   }
   const auto lines = [&] { return read_file(path, 1 << 20); };
   FileWriter::append(path).write("{\"step\": 3, \"lo");
-  { MetricsFile file(path, 4); }
+  { EXPECT_EQ(MetricsFile(path, 4).removed_until(), 6); }
+  { EXPECT_EQ(MetricsFile(path, 4).removed_until(), -1); }
   EXPECT_EQ(lines(),
             "{\"step\": 1, \"loss\": 1.0}\n{\"step\": 2, \"loss\": 0.5}\n{\"step\": 3, \"loss\": 0.3333333333333333}\n"
             "{\"step\": 4, \"loss\": 0.25}\n{\"step\": 4, \"valid\": 2.0}\n");
