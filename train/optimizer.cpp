@@ -107,24 +107,35 @@ void Optimizer::update(double rate, double scale, int64_t step) {
   parameters_.weight_storage().touch();
 }
 
+namespace {
+
+template <class TensorOf>
+std::string find_in(const Parameters& parameters, const char* what, const TensorOf& tensor_of) {
+  for (const Parameter& p : parameters.all()) {
+    const Tensor found = empty({kernels::chunks_of(p.size())}, DType::i64, parameters.device());
+    kernels::finite_check.run(found.device(), found.stream(),
+                              {.x = tensor_of(p).data(),
+                               .first = static_cast<int64_t*>(found.data()),
+                               .count = p.size(),
+                               .dtype = parameters.master_dtype()});
+    const Tensor chunks = to_device(found, Device::cpu);
+    for (int64_t i = 0; i < chunks.numel(); ++i)
+      if (const int64_t at = chunks.as<int64_t>()[i]; at >= 0)
+        return say(what, " of ", p.name, " at element ", at, " of ", p.shape);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string find_not_finite_weight(const Parameters& parameters) {
+  return find_in(parameters, "the weights", [&](const Parameter& p) { return parameters.master(p); });
+}
+
 std::string find_not_finite(const Parameters& parameters) {
-  const auto find = [&](const char* what, const auto& tensor_of) -> std::string {
-    for (const Parameter& p : parameters.all()) {
-      const Tensor found = empty({kernels::chunks_of(p.size())}, DType::i64, parameters.device());
-      kernels::finite_check.run(found.device(), found.stream(),
-                                {.x = tensor_of(p).data(),
-                                 .first = static_cast<int64_t*>(found.data()),
-                                 .count = p.size(),
-                                 .dtype = parameters.master_dtype()});
-      const Tensor chunks = to_device(found, Device::cpu);
-      for (int64_t i = 0; i < chunks.numel(); ++i)
-        if (const int64_t at = chunks.as<int64_t>()[i]; at >= 0)
-          return say(what, " of ", p.name, " at element ", at, " of ", p.shape);
-    }
-    return "";
-  };
-  const std::string weights = find("the weights", [&](const Parameter& p) { return parameters.master(p); });
-  return weights.empty() ? find("the gradient", [](const Parameter& p) { return p.value.grad(); }) : weights;
+  const std::string weights = find_not_finite_weight(parameters);
+  if (!weights.empty()) return weights;
+  return find_in(parameters, "the gradient", [](const Parameter& p) { return p.value.grad(); });
 }
 
 }  // namespace hinoki

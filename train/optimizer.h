@@ -26,7 +26,7 @@ class Optimizer {
   std::vector<double> chunk_norms(const std::vector<Piece>& pieces) const;
   // The 2-norm of all gradients times `scale`, where this rank has them whole.
   double gradient_norm(double scale) const;
-  // One update from the gradients times `scale`. `step` counts from 0.
+  // One update from the gradients times `scale`. `step` counts updates from 0.
   void update(double rate, double scale, int64_t step);
 
   const std::vector<OwnedPart>& parts() const { return parts_; }
@@ -56,5 +56,6 @@ class Optimizer {
 // Names the first parameter whose weights or gradients hold a value that is not finite: "weights of ..." and its place.
 // Empty if there is none.
 std::string find_not_finite(const Parameters& parameters);
+std::string find_not_finite_weight(const Parameters& parameters);
 
 }  // namespace hinoki

@@ -17,6 +17,7 @@ struct StepReport {
   double seconds = 0;             // of this step
   int stop = 0;                   // the signal that asked any rank to stop, or 0
   bool warned = false;            // some rank has something to tell
+  std::string skipped = {};       // why the weights were left as they were; empty: they were updated
   std::vector<double> busy = {};  // seconds of each rank's own work
 };
 

@@ -9,6 +9,7 @@
 #include "core/base/hash128.h"
 #include "core/base/log.h"
 #include "core/base/trace.h"
+#include "train/guard.h"
 
 namespace hinoki {
 namespace {
@@ -51,7 +52,7 @@ Run::Run(const Recipe& recipe, Communicator& ranks)
 // A value that is not finite may hide for long: in the embedding of a token that seldom comes.
 void Run::start_from(const std::string& folder) {
   task_->start_from(folder, parameters_);
-  const std::string bad = find_not_finite(parameters_);
+  const std::string bad = find_not_finite_weight(parameters_);
   require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad,
                            "; nothing was trained or saved");
 }
@@ -145,13 +146,18 @@ StepReport Run::step(int stop) {
   const double mean = 1 / double(sums.targets);
   report.loss = sums.loss * mean;
   report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) fail_not_finite(report);
-  // The factor of torch.nn.utils.clip_grad_norm_.
-  const double clip =
-      config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
-  Trace("update"), optimizer_->update(report.learning_rate, mean * clip, state_.step);
-  if (sharded()) reducer_->gather_weights();
-
+  const std::string wrong = objection(config_.guard, report, state_);
+  if (!wrong.empty()) {
+    report.skipped = skip(report.step, wrong);
+  } else {
+    // The factor of torch.nn.utils.clip_grad_norm_.
+    const double clip =
+        config_.optimizer.clip > 0 ? std::min(1.0, config_.optimizer.clip / (report.gradient_norm + 1e-6)) : 1;
+    Trace("update"), optimizer_->update(report.learning_rate, mean * clip, state_.updates++);
+    if (sharded()) reducer_->gather_weights();
+    state_.skipped_in_a_row = 0;
+    remember_loss(state_, report.loss);
+  }
   ++state_.step;
   state_.targets += report.targets;
   report.seconds = now() - start;
@@ -159,17 +165,25 @@ StepReport Run::step(int stop) {
 }
 
 // All ranks come here together, since their figures are the same.
-void Run::fail_not_finite(const StepReport& report) const {
+std::string Run::skip(int64_t step, const std::string& wrong) {
   // One rank's damaged weight has by now spoiled the gradients of all: a cause goes before its consequences.
   std::vector<std::string> found = gather(ranks_, "search for what is not finite", find_not_finite(parameters_));
   std::erase(found, "");
-  const auto cause =
+  const auto damage =
       std::find_if(found.begin(), found.end(), [](const auto& s) { return s.starts_with("the weights"); });
-  const std::string what = found.empty() ? "none of them" : cause != found.end() ? *cause : found[0];
-  fail<Exit::numerical>("step ", report.step, ": the loss is ", report.loss, " and the gradient norm ",
-                        report.gradient_norm, "; the first value that is not finite is in ", what,
-                        ". The weights are those of step ", state_.step,
-                        "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help");
+  const std::string where = found.empty() ? "no weight and no gradient" : damage != found.end() ? *damage : found[0];
+  const int64_t rows = config_.step_rows(), first = (step - 1) * rows;
+  const std::string what =
+      say("step ", step, ": ", wrong, "; the first value that is not finite is in ", where, "; the batch is rows ",
+          first, " to ", first + rows - 1, " of the training data's order");
+  const bool again = state_.skipped_in_a_row == config_.guard.most_in_a_row;
+  if (config_.guard.policy == GuardPolicy::stop || damage != found.end() || again)
+    fail<Exit::numerical>(what, again ? say(", and ", state_.skipped_in_a_row, " steps before it were skipped") : "",
+                          ". The weights are those of step ", state_.step,
+                          "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help, or "
+                          "guard.policy = \"skip\" where single batches are to blame");
+  ++state_.skipped_in_a_row;
+  return what;
 }
 
 double Run::start_saving(std::function<void()> before_publishing) {

@@ -26,8 +26,9 @@ class Run {
   void check_equal_weights() const;
 
   // One optimizer step over micro_batches x batch rows of data, of all ranks together. A loss or gradient that is not
-  // finite is an Error (Exit::numerical) that names the first bad tensor; the weights are then those of before the
-  // step. `stop`: the signal that asks this rank to stop, or 0; the report has that of any rank.
+  // finite, or a loss that jumps, leaves the weights as they were; it is an Error (Exit::numerical) that names the
+  // first bad tensor, or the report tells that the batch was skipped (config.guard). `stop`: the signal that asks this
+  // rank to stop, or 0; the report has that of any rank.
   StepReport step(int stop = 0);
   Validation validate() const { return task_->validate(ranks_); }
   std::vector<std::string> samples() const { return task_->samples(state_.step); }
@@ -61,7 +62,8 @@ class Run {
   StepExamples make_step(int64_t step) const;
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
   StepSums accumulate(const StepExamples& examples);
-  [[noreturn]] void fail_not_finite(const StepReport& report) const;
+  // Leaves the weights as they are and tells why, or ends the run: as config.guard says.
+  std::string skip(int64_t step, const std::string& wrong);
 
   Solo alone_;  // the ranks of a run that was given none
   Communicator& ranks_;

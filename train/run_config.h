@@ -66,6 +66,27 @@ struct TrainConfig {
   }
 };
 
+// A step whose loss or gradient is not finite, or whose loss jumps, never changes the weights. It ends the run, or its
+// batch is skipped.
+enum class GuardPolicy { stop, skip };
+constexpr auto enum_names(GuardPolicy) { return std::array{"stop", "skip"}; }
+
+struct GuardConfig {
+  GuardPolicy policy = GuardPolicy::stop;
+  double spike = 0;            // a loss of more than so many times the usual one (train/guard.h) is a jump; 0: none is
+  int64_t most_in_a_row = 10;  // steps skipped, after which the run ends all the same
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("policy", policy);
+    v("spike", spike, Range{0});
+    v("most_in_a_row", most_in_a_row, Range{1});
+  }
+  void check() const {
+    require<Exit::usage>(spike == 0 || spike > 1, "guard.spike ", spike, " is not above 1: every step would be one");
+  }
+};
+
 struct LogConfig {
   int64_t every = 10;               // steps between lines; metrics.jsonl has every step
   int64_t evaluate_every = 0;       // 0: only at the end
@@ -96,6 +117,7 @@ struct RunConfig {
   TrainConfig train;
   Schedule learning_rate;
   OptimizerConfig optimizer;
+  GuardConfig guard;
   LogConfig log;
 
   // The fields before and after those of the recipe.
@@ -112,6 +134,7 @@ struct RunConfig {
     v("train", train);
     v("learning_rate", learning_rate);
     v("optimizer", optimizer);
+    v("guard", guard);
     v("log", log);
   }
   void check() const {

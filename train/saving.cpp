@@ -16,7 +16,7 @@ double Saving::start(const RunState& state, std::function<void()> before_publish
   if (!sharded_ && !ranks_.first()) return 0;
   SaveRequest request{.state = state, .before_publishing = std::move(before_publishing)};
   const auto check = [&] {
-    const std::string bad = find_not_finite(parameters_);
+    const std::string bad = find_not_finite_weight(parameters_);
     require<Exit::numerical>(bad.empty(), "step ", state.step, ": not finite is ", bad,
                              "; no snapshot was written of it");
   };

@@ -115,7 +115,13 @@ SnapshotLayout::SnapshotLayout(const Parameters& parameters)
 void write_texts(const std::string& folder, const SnapshotTexts& texts, const RunState& state) {
   texts.write_model(folder);
   write_text(folder + "/state/config.toml", texts.printed);
-  const Json json = {{"step", state.step}, {"targets", state.targets}, {"arithmetic", arithmetic(texts.config)}};
+  const Json json = {{"step", state.step},
+                     {"targets", state.targets},
+                     {"updates", state.updates},
+                     {"skipped_in_a_row", state.skipped_in_a_row},
+                     {"loss_sum", state.loss_sum},
+                     {"loss_weight", state.loss_weight},
+                     {"arithmetic", arithmetic(texts.config)}};
   write_text(folder + "/state/run.json", json.dump(2) + "\n");
 }
 
@@ -126,8 +132,18 @@ RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parame
   compare_with(path, now, json_member(state, "arithmetic", Json::value_t::string, file));
   WeightSource(path).fill(parameters);
   read_training_state(path + "/state", parameters, optimizer);
-  return {.step = json_member(state, "step", Json::value_t::number_unsigned, file).get<int64_t>(),
-          .targets = json_member(state, "targets", Json::value_t::number_unsigned, file).get<int64_t>()};
+  const auto count = [&](const char* key) {
+    return json_member(state, key, Json::value_t::number_unsigned, file).get<int64_t>();
+  };
+  const auto number = [&](const char* key) {
+    return json_member(state, key, Json::value_t::number_float, file).get<double>();
+  };
+  return {.step = count("step"),
+          .targets = count("targets"),
+          .updates = count("updates"),
+          .skipped_in_a_row = count("skipped_in_a_row"),
+          .loss_sum = number("loss_sum"),
+          .loss_weight = number("loss_weight")};
 }
 
 }  // namespace hinoki

@@ -21,6 +21,9 @@ namespace hinoki {
 struct RunState {
   int64_t step = 0;     // finished steps
   int64_t targets = 0;  // predicted in them
+  int64_t updates = 0;  // of the weights: steps that were not skipped
+  int64_t skipped_in_a_row = 0;
+  double loss_sum = 0, loss_weight = 0;  // whose ratio is the usual loss
 };
 
 // What the bits of a run depend on besides its config: "avx512 f32".

@@ -83,6 +83,7 @@ void TrainLoop::step() {
   if (records_) {
     const Trace trace("records");
     progress_.step(report);
+    if (!report.skipped.empty()) progress_.clear(), warn("skipped ", report.skipped);
     fleet_.step(step, report.seconds, report.busy);
     records_->step(report, progress_, fleet_.goodput());
     if (due(step, config_.every, last_)) tell_slowest(step);
