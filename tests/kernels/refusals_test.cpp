@@ -20,6 +20,7 @@
 #include "kernels/l2_normalize.h"
 #include "kernels/layer_norm.h"
 #include "kernels/mask_rows.h"
+#include "kernels/nearest.h"
 #include "kernels/norm.h"
 #include "kernels/rotary.h"
 #include "kernels/sampling.h"
@@ -179,6 +180,13 @@ void refuse_rows() {
   refuses(token_sampling, sampling, "524289 logits");
   sampling.vocabulary = 1, sampling.rows = kTooMany;
   refuses(token_sampling, sampling, "rows are too many for its CUDA kernel");
+
+  Nearest among{.x = nullptr, .centres = nullptr, .labels = nullptr, .rows = 1, .count = 0, .size = 1};
+  refuses(nearest, among, "of 0 centres");
+  among.count = kTooMany;
+  refuses(nearest, among, "of 2147483648 centres");
+  among.count = 1, among.rows = kFarTooMany;
+  refuses(nearest, among, "a grid of ");
 }
 
 void refuse_rows_of_encoders() {
