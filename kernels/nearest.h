@@ -1,8 +1,8 @@
 // The nearest of some centres, as k-means assigns rows to clusters.
 //
-//   score[i][j] = the chain fma(x[i][p], centres[j][p], .) for p = 0 .. size - 1 in this order, from -|centres[j]|^2 /
-//   2 labels[i]   = the lowest j of those with the largest score[i][j], which is the one with the least |x[i] -
-//   centres[j]|^2 distances[i] = max(0, |x[i]|^2 - 2 score[i][labels[i]])
+//   score[i][j]  = -|centres[j]|^2 / 2 + <x[i], centres[j]>, a chain of fma over p = 0 .. size - 1 in this order
+//   labels[i]    = the lowest j of the largest score[i][j]: the one with the least |x[i] - centres[j]|^2
+//   distances[i] = max(0, |x[i]|^2 - 2 score[i][labels[i]])
 //
 // |centres[j]|^2 is summed in double. Scores are never NaN unless x or centres hold what is not finite; a NaN is not
 // larger than anything, and a row without a larger score gets label 0. A label has the same bits on CUDA as on those
