@@ -77,6 +77,7 @@ void add_data_command(CLI::App& app) {
   text->add_flag("--overwrite", settings.overwrite, "Replace a finished corpus that was made otherwise");
   text->callback([arguments] { prepare(*arguments); });
   add_data_speech_command(*data);
+  add_data_clusters_command(*data);
 }
 
 }  // namespace hinoki
