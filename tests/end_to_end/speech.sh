@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real Japanese speech from nothing: packages -> corpus -> shards. Needs the network for Debian's packages, and a build.
+# Real Japanese speech from nothing: packages -> corpus -> shards -> codebook. Needs the network for Debian's packages, and a build.
 #   tests/end_to_end/speech.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -46,4 +46,15 @@ for what in transcribed kana; do
   with=$(($(number "$report" train $what) + $(number "$report" validation $what)))
   [ "$with" = "$named" ] || fail "$with of $named utterances have a transcript ($what)"
 done
+
+# A codebook of real speech: the same file from one rank and from two.
+clusters() {  # FILE [LAUNCHER...]
+  local file=$1
+  shift
+  "$@" build/hinoki data clusters "$work/shards" --out "$work/$file" --clusters 100 --batches 200 --slots 2
+}
+clusters one.h5 | tee "$work/said"
+clusters two.h5 scripts/launch/mpirun.sh -n 2 --
+cmp "$work/one.h5" "$work/two.h5" || fail "two ranks make another codebook than one"
+grep -q "; 0 clusters are empty" "$work/said" || fail "clusters without a frame"
 echo "speech: passed"
