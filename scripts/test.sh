@@ -64,7 +64,7 @@ interop() { bash tests/interop/run.sh; }
 fuzz() { bash scripts/fuzz.sh 10; }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn multi_node interop fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn speech multi_node interop fuzz)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   printf '\n=== %s\n' "$stage"
