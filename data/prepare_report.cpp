@@ -3,7 +3,6 @@
 #include "core/base/check.h"
 #include "core/base/file.h"
 #include "core/base/hash128.h"
-#include "core/base/json.h"
 #include "data/token_shard.h"
 
 namespace hinoki {
@@ -29,13 +28,27 @@ SplitReport split_of(const Json& j) {
           .characters = j.at("characters")};
 }
 
-bool all_there(const std::filesystem::path& folder, const std::string& split, int64_t shards) {
-  for (int64_t n = 0; n < shards; ++n)
-    if (!std::filesystem::exists(shard_path(folder, split, n))) return false;
+}  // namespace
+
+bool find_finished(const std::filesystem::path& folder, const std::string& settings, const FinishedCorpus& corpus) {
+  const auto path = folder / kPrepareReport;
+  if (!std::filesystem::exists(path) || std::filesystem::exists(folder / kUnfinished)) return false;
+  try {
+    const Json j = parse_json(read_file(path.string(), kLargestReport), path.string());
+    const Json before = j.at("settings"), now = Json::parse(settings);
+    for (const auto& [key, value] : now.items())
+      require<Exit::usage>(before.contains(key) && before[key] == value, folder, " already holds a corpus, made with ",
+                           key, " = ", before.value(key, Json()).dump(), " and not ", value.dump(),
+                           "; choose another --output or add --overwrite");
+    corpus.read(j);
+    for (const char* split : {"train", "validation"})
+      for (int64_t n = 0, shards = j.at(split).at("shards"); n < shards; ++n)
+        if (!std::filesystem::exists(corpus.shard(split, n))) return false;
+  } catch (const Json::exception& e) {
+    fail<Exit::data>(path, " is damaged: ", e.what(), "; add --overwrite to make the corpus again");
+  }
   return true;
 }
-
-}  // namespace
 
 std::string settings_json(const TextPreparation& settings, const std::string& tokenizer_hash,
                           const std::vector<TextFile>& files) {
@@ -83,25 +96,14 @@ std::string report_json(const std::string& settings, const TextReport& r) {
 }
 
 std::optional<TextReport> finished_report(const std::filesystem::path& folder, const std::string& settings) {
-  const auto path = folder / kPrepareReport;
-  if (!std::filesystem::exists(path) || std::filesystem::exists(folder / kUnfinished)) return std::nullopt;
   TextReport report;
-  try {
-    const Json j = parse_json(read_file(path.string(), kLargestReport), path.string());
-    const Json before = j.at("settings"), now = Json::parse(settings);
-    for (const auto& [key, value] : now.items())
-      require<Exit::usage>(before.contains(key) && before[key] == value, folder, " already holds a corpus, made with ",
-                           key, " = ", before.value(key, Json()).dump(), " and not ", value.dump(),
-                           "; choose another --output or add --overwrite");
+  report.reused = true;
+  const auto read = [&](const Json& j) {
     report.train = split_of(j.at("train"));
     report.validation = split_of(j.at("validation"));
-  } catch (const Json::exception& e) {
-    fail<Exit::data>(path, " is damaged: ", e.what(), "; add --overwrite to make the corpus again");
-  }
-  if (!all_there(folder, "train", report.train.shards) || !all_there(folder, "validation", report.validation.shards))
-    return std::nullopt;
-  report.reused = true;
-  return report;
+  };
+  const auto shard = [&](const std::string& split, int64_t n) { return shard_path(folder, split, n); };
+  return find_finished(folder, settings, {.read = read, .shard = shard}) ? std::optional(report) : std::nullopt;
 }
 
 }  // namespace hinoki

@@ -1,16 +1,27 @@
 // prepare.json: how a corpus was made and what came of it. Written last: a folder that has it is finished.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/base/json.h"
 #include "data/text_prepare.h"
 #include "data/text_source.h"
 
 namespace hinoki {
 
 inline constexpr const char* kPrepareReport = "prepare.json";
+
+// prepare.json of a finished corpus of any kind, if it was made with these settings; nothing if there is none, or if
+// one of the shards that it counts is gone. Other settings are Exit::usage, a file that read() cannot make out
+// Exit::data. `read` takes what the file says; the paths of the shards are `shard(split, n)`.
+struct FinishedCorpus {
+  std::function<void(const Json& report)> read;
+  std::function<std::filesystem::path(const std::string& split, int64_t n)> shard;
+};
+bool find_finished(const std::filesystem::path& folder, const std::string& settings, const FinishedCorpus& corpus);
 
 // All that decides the shards' bytes, as far as it can be known without reading: settings, tokenizer, and the inputs'
 // names and sizes.

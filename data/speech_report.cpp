@@ -1,18 +1,13 @@
 #include "data/speech_report.h"
 
 #include "core/base/check.h"
-#include "core/base/file.h"
-#include "core/base/json.h"
 #include "data/prepare_report.h"
 #include "data/speech_shard.h"
-#include "data/token_shard.h"
 
 namespace hinoki {
 namespace {
 
 using Ordered = nlohmann::ordered_json;  // keeps the order in which people read it
-
-constexpr int64_t kLargestReport = 1 << 20;
 
 double seconds_of(int64_t samples) { return double(samples) / double(kSampleRate); }
 
@@ -28,12 +23,6 @@ SpeechSplitReport split_of(const Json& j) {
           .samples = j.at("samples"),
           .transcribed = j.at("transcribed"),
           .kana = j.at("kana")};
-}
-
-bool all_there(const std::filesystem::path& folder, const std::string& split, int64_t shards) {
-  for (int64_t n = 0; n < shards; ++n)
-    if (!std::filesystem::exists(speech_shard_path(folder, split, n))) return false;
-  return true;
 }
 
 }  // namespace
@@ -76,16 +65,9 @@ std::string speech_report_json(const std::string& settings, const SpeechReport& 
 }
 
 std::optional<SpeechReport> finished_speech_report(const std::filesystem::path& folder, const std::string& settings) {
-  const auto path = folder / kPrepareReport;
-  if (!std::filesystem::exists(path) || std::filesystem::exists(folder / kUnfinished)) return std::nullopt;
   SpeechReport report;
-  try {
-    const Json j = parse_json(read_file(path.string(), kLargestReport), path.string());
-    const Json before = j.at("settings"), now = Json::parse(settings);
-    for (const auto& [key, value] : now.items())
-      require<Exit::usage>(before.contains(key) && before[key] == value, folder, " already holds a corpus, made with ",
-                           key, " = ", before.value(key, Json()).dump(), " and not ", value.dump(),
-                           "; choose another --output or add --overwrite");
+  report.reused = true;
+  const auto read = [&](const Json& j) {
     report.named = j.at("utterances_named");
     for (size_t f = 0; f < report.left_out.size(); ++f) report.left_out[f] = j.at("left_out").at(kSpeechFaults[f]);
     report.resampled = j.at("resampled");
@@ -95,13 +77,9 @@ std::optional<SpeechReport> finished_speech_report(const std::filesystem::path& 
     report.silent_samples = j.at("silent_samples_inside");
     report.train = split_of(j.at("train"));
     report.validation = split_of(j.at("validation"));
-  } catch (const Json::exception& e) {
-    fail<Exit::data>(path, " is damaged: ", e.what(), "; add --overwrite to make the corpus again");
-  }
-  if (!all_there(folder, "train", report.train.shards) || !all_there(folder, "validation", report.validation.shards))
-    return std::nullopt;
-  report.reused = true;
-  return report;
+  };
+  const auto shard = [&](const std::string& split, int64_t n) { return speech_shard_path(folder, split, n); };
+  return find_finished(folder, settings, {.read = read, .shard = shard}) ? std::optional(report) : std::nullopt;
 }
 
 }  // namespace hinoki

@@ -18,14 +18,6 @@ namespace {
 
 using Path = std::filesystem::path;
 
-// Every file of a folder by name.
-std::map<std::string, std::string> files_of(const Path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& e : std::filesystem::directory_iterator(folder))
-    files[e.path().filename()] = bytes_of_file(e.path());
-  return files;
-}
-
 // 60 recordings of several kinds, some silent, and a manifest of them.
 void write_inputs(const TemporaryFolder& folder) {
   std::string manifest = "path\ttranscript\tkana\n";
@@ -92,13 +84,13 @@ TEST(SpeechPrepare, BytesDoNotDependOnThreadsOrTime) {
   write_inputs(folder);
   SpeechPreparation settings = settings_for(folder, "one");
   prepare_speech(settings);
-  const auto first = files_of(folder / "one");
+  const auto first = bytes_of_files(folder / "one");
   sleep(1);  // a time stored anywhere would differ
   for (const int threads : {1, 7}) {
     settings.output = folder / ("threads-" + std::to_string(threads));
     settings.threads = threads;
     prepare_speech(settings);
-    EXPECT_EQ(files_of(settings.output), first) << threads;
+    EXPECT_EQ(bytes_of_files(settings.output), first) << threads;
   }
 }
 
@@ -155,7 +147,7 @@ TEST(SpeechPrepare, KilledAndRunAgainGivesTheSameBytes) {
   }
   EXPECT_GT(killed_at_work, 0);
   prepare_speech(settings);
-  EXPECT_EQ(files_of(folder / "killed"), files_of(folder / "undisturbed"));
+  EXPECT_EQ(bytes_of_files(folder / "killed"), bytes_of_files(folder / "undisturbed"));
 }
 
 TEST(SpeechPrepare, FaultsEndTheRunOrAreLeftOutAndCounted) {

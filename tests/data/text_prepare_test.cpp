@@ -4,8 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <map>
-
 #include "data/token_corpus.h"
 #include "data/token_shard.h"
 #include "tests/data/awkward.h"
@@ -16,14 +14,6 @@ namespace hinoki {
 namespace {
 
 using Path = std::filesystem::path;
-
-// Every file of a folder by name.
-std::map<std::string, std::string> files_of(const Path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& e : std::filesystem::directory_iterator(folder))
-    files[e.path().filename()] = bytes_of_file(e.path());
-  return files;
-}
 
 std::vector<std::string> documents_of(const Path& folder, const std::string& split, const Tokenizer& t) {
   const TokenCorpus corpus(folder, split, t.hash());
@@ -150,13 +140,13 @@ TEST(TextPrepare, BytesDoNotDependOnThreadsTimeOrPlace) {
   EXPECT_GT(report.validation.documents, 0);
   EXPECT_EQ(report.train.documents + report.validation.documents, 40);
   EXPECT_GT(report.documents.duplicate_lines, 1000);
-  const auto first = files_of(folder / "one");
+  const auto first = bytes_of_files(folder / "one");
   sleep(1);  // a time stored anywhere would differ
   for (const int threads : {1, 2, 7}) {
     settings.output = folder / ("threads-" + std::to_string(threads));
     settings.threads = threads;
     prepare_text(t, settings);
-    EXPECT_EQ(files_of(settings.output), first) << threads;
+    EXPECT_EQ(bytes_of_files(settings.output), first) << threads;
   }
 }
 
@@ -213,7 +203,7 @@ TEST(TextPrepare, KilledAndRunAgainGivesTheSameBytes) {
   EXPECT_GT(killed_at_work, 0);
   ASSERT_GT(report.train.shards, 10);
   prepare_text(t, settings);
-  EXPECT_EQ(files_of(folder / "killed"), files_of(folder / "undisturbed"));
+  EXPECT_EQ(bytes_of_files(folder / "killed"), bytes_of_files(folder / "undisturbed"));
 }
 
 TEST(TextPrepare, FinishedCorpusIsReusedAndNeverOverwrittenByAccident) {

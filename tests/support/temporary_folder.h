@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -38,6 +39,14 @@ inline std::string bytes_of_file(const std::filesystem::path& path) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+// Every file of a folder by name.
+inline std::map<std::string, std::string> bytes_of_files(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& e : std::filesystem::directory_iterator(folder))
+    files[e.path().filename()] = bytes_of_file(e.path());
+  return files;
 }
 
 // What a command prints, and that it succeeds.
