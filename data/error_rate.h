@@ -1,7 +1,7 @@
 // How far a recogniser's text is from what was said: character and word error rates, by the least number of
 // substitutions, deletions and insertions that make one of the other (Levenshtein 1966).
 #pragma once
-#include <string>
+#include <cstdint>
 #include <string_view>
 
 namespace hinoki {

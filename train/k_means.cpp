@@ -1,8 +1,10 @@
 #include "train/k_means.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "core/base/parallel.h"
 #include "core/base/philox.h"
@@ -43,6 +45,7 @@ class Fit {
 
   KMeans run() {
     together(ranks_, "the rows of k-means", [&] { check(); });
+    check_equal_settings();
     seed();
     result_.counts.assign(size_t(s.clusters), 0);
     for (int64_t batch = 0; batch < s.batches; ++batch) update(batch);
@@ -60,6 +63,15 @@ class Fit {
       const bool finite = std::all_of(slot.begin(), slot.end(), [](float v) { return std::isfinite(v); });
       require<Exit::data>(finite, "k-means: the features are not all finite");
     }
+  }
+
+  // What ranks send each other has sizes that follow from these.
+  void check_equal_settings() const {
+    const std::array<int64_t, 6> mine{int64_t(mine_.size()), s.clusters, s.dim, share_, seeding_share_, s.batches};
+    for (const auto& theirs : gather_values(ranks_, "the settings of k-means", mine))
+      require<Exit::usage>(
+          theirs == mine,
+          "k-means: ranks have different settings or numbers of slots; start all of them by one command");
   }
 
   // The first rows of every slot, at every rank, in the order of slots.
@@ -174,7 +186,6 @@ class Fit {
     const std::string_view bytes(reinterpret_cast<const char*>(own.values.data()), own.values.size() * sizeof(double));
     std::vector<Sums> all;
     for (const std::string& part : gather(ranks_, "the sums of k-means", bytes)) {
-      require<Exit::peer>(part.size() == bytes.size(), "k-means: ranks have different settings");
       all.emplace_back(s);
       std::memcpy(all.back().values.data(), part.data(), part.size());
     }

@@ -32,9 +32,9 @@ struct KMeans {
   int64_t empty = 0;            // clusters with a count of 0
 };
 
-// `mine`: for each of this rank's slots its rows, [rows, dim]; every rank has as many slots. Called by all ranks with
-// the same settings. Exit::data where there are fewer rows than clusters, a slot without a row, or rows that are not
-// finite.
+// `mine`: for each of this rank's slots its rows, [rows, dim]; every rank has as many slots. Other settings at
+// another rank are Exit::usage. Exit::data where there are fewer rows than clusters, a slot without a row, or rows that
+// are not finite.
 KMeans fit_k_means(Communicator& ranks, std::span<const std::vector<float>> mine, const KMeansSettings& settings);
 
 }  // namespace hinoki

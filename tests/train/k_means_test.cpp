@@ -105,5 +105,20 @@ TEST(KMeans, RefusesWhatCannotBeClustered) {
   EXPECT_ERROR(fit(clouds(3, 10), 1, small()), Exit::failure, "3 slots are no power of two");
 }
 
+// Larger and smaller ones, for what another rank sends must neither overflow nor leave a gap.
+TEST(KMeans, RefusesRanksWithOtherSettings) {
+  const Slots slots = clouds(2, 40);
+  for (int64_t KMeansSettings::*const field :
+       {&KMeansSettings::clusters, &KMeansSettings::dim, &KMeansSettings::batches})
+    for (const int64_t other : {1, 10})
+      EXPECT_ERROR(test::on_ranks(2,
+                                  [&](Communicator& ranks) {
+                                    KMeansSettings settings = small();
+                                    if (ranks.rank() == 1) settings.*field = other;
+                                    fit_k_means(ranks, std::span(slots).subspan(size_t(ranks.rank()), 1), settings);
+                                  }),
+                   Exit::usage, "different settings");
+}
+
 }  // namespace
 }  // namespace hinoki
