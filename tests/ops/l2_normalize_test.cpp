@@ -34,6 +34,20 @@ TEST(L2Normalize, IsItsFormulaAndItsDerivative) {
                      shape[-1]);
 }
 
+// The gradient belongs to nobody else here and is written over.
+TEST(L2Normalize, WorksInPlace) {
+  for (const Shape& shape : {Shape{1, 2}, Shape{33, 32}, Shape{5, 257}})
+    test::check_op({.inputs = {uniform(shape, -1, 1, 1)},
+                    .run = [](const Inputs& in) { return Inputs{scale(l2_normalize(in[0], 1e-8), 3)}; },
+                    .reference =
+                        [](const Inputs& in) {
+                          Tensor y = reference(in[0], 1e-8);
+                          for (int64_t i = 0; i < y.numel(); ++i) y.as<double>()[i] *= 3;
+                          return Inputs{y};
+                        }},
+                   shape[-1]);
+}
+
 TEST(L2Normalize, OfNothingIsNothing) {
   const Tensor x = make_leaf(zeros({2, 3}, DType::f32)), y = l2_normalize(x, 0.5);
   backward({y}, {test::uniform({2, 3}, 1, 2, 1, DType::f32)});

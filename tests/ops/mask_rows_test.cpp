@@ -43,6 +43,27 @@ TEST(MaskRows, LeavesASharedGradientAlone) {
                  9);
 }
 
+// The gradient belongs to nobody else here and is zeroed in place; `value` gets one sum on top of the other.
+TEST(MaskRows, WorksInPlaceAndAddsToWhatIsThere) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{65, 33}, Shape{300, 8}})
+    test::check_op({.inputs = {uniform(shape, -1, 1, 1), integers({shape[0]}, 0, 2, 2), uniform({shape[1]}, -1, 1, 3),
+                               integers({shape[0]}, 0, 3, 4)},
+                    .run =
+                        [](const Inputs& in) {
+                          return Inputs{add(scale(mask_rows(in[0], in[1], in[2]), 2),
+                                            scale(mask_rows(in[0], in[3], in[2]), -0.5))};
+                        },
+                    .reference =
+                        [](const Inputs& in) {
+                          Tensor y = reference(in[0], in[1], in[2]);
+                          const Tensor other = reference(in[0], in[3], in[2]);
+                          for (int64_t i = 0; i < y.numel(); ++i)
+                            y.as<double>()[i] = 2 * y.as<double>()[i] - 0.5 * other.as<double>()[i];
+                          return Inputs{y};
+                        }},
+                   2 * shape[0]);
+}
+
 TEST(MaskRows, SaysWhatDoesNotFit) {
   const Tensor x = zeros({3, 4}, DType::f32), value = zeros({4}, DType::f32);
   EXPECT_ERROR(mask_rows(x, zeros({3}, DType::i32), zeros({5}, DType::f32)), Exit::failure, "mask_rows: value f32[5]");

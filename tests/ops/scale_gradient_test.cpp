@@ -35,6 +35,13 @@ TEST(ScaleGradient, LeavesASharedGradientAlone) {
   for (int i = 0; i < 7; ++i) EXPECT_DOUBLE_EQ(x.grad().as<double>()[i], 1.5 * dy.as<double>()[i]);
 }
 
+// The gradient belongs to nobody else here and is written over.
+TEST(ScaleGradient, WorksInPlace) {
+  const Tensor x = make_leaf(uniform({41}, -1, 1, 1)), dy = uniform({41}, -1, 1, 2);
+  backward({scale(scale_gradient(x, 0.5), 4)}, {dy});
+  for (int i = 0; i < 41; ++i) EXPECT_EQ(x.grad().as<double>()[i], 2 * dy.as<double>()[i]);
+}
+
 TEST(ScaleGradient, TakesViews) {
   const Tensor x = make_leaf(uniform({4, 6}, -1, 1, 1)), dy = uniform({6, 4}, -1, 1, 2);
   backward({contiguous(scale_gradient(transpose(x, 0, 1), 3))}, {dy});

@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <mutex>
 
 #include "core/base/log.h"
 #include "tests/support/altered_task.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/op_check.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_run.h"
 #include "train/run.h"
@@ -64,6 +66,21 @@ TEST_F(Guard, ABatchWhoseGradientIsNotFiniteIsSkipped) {
   }
   EXPECT_NE(bits_of(run), before);
   EXPECT_EQ(run.state().updates, 19);
+}
+
+// The first update of AdamW moves every weight that has a gradient by the learning rate, whenever it comes: its
+// correction counts updates, not steps.
+TEST_F(Guard, ASkippedStepIsNoUpdateToAdamW) {
+  config_.learning_rate = {.peak = 1e-3, .decay = Decay::constant};
+  config_.optimizer.weight_decay = 0;
+  hinoki::Run run(test::AlteredConfig(config_, poison(1, 1)));
+  const Parameter& p = run.parameters().find(kPoisoned);
+  const std::vector<double> before = test::values(p.value.detach());
+  EXPECT_FALSE(run.step().skipped.empty());
+  EXPECT_EQ(test::values(p.value.detach()), before);
+  run.step();
+  const std::vector<double> after = test::values(p.value.detach());
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(std::abs(after[i] - before[i]), 1e-3, 2e-5) << i;
 }
 
 TEST_F(Guard, ARunThatSkippedResumesAsTheSameRunOnAnyNumberOfRanks) {
