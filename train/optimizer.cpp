@@ -43,6 +43,23 @@ Tensor decay_bits(const std::vector<OwnedPart>& parts, const Tensor& moments) {
   return to_device(from_values<uint32_t>({int64_t(words.size())}, words), moments.device());
 }
 
+template <class TensorOf>
+std::string find_in(const Parameters& parameters, const char* what, const TensorOf& tensor_of) {
+  for (const Parameter& p : parameters.all()) {
+    const Tensor found = empty({kernels::chunks_of(p.size())}, DType::i64, parameters.device());
+    kernels::finite_check.run(found.device(), found.stream(),
+                              {.x = tensor_of(p).data(),
+                               .first = static_cast<int64_t*>(found.data()),
+                               .count = p.size(),
+                               .dtype = parameters.master_dtype()});
+    const Tensor chunks = to_device(found, Device::cpu);
+    for (int64_t i = 0; i < chunks.numel(); ++i)
+      if (const int64_t at = chunks.as<int64_t>()[i]; at >= 0)
+        return say(what, " of ", p.name, " at element ", at, " of ", p.shape);
+  }
+  return "";
+}
+
 }  // namespace
 
 Optimizer::Optimizer(Parameters& parameters, const OptimizerConfig& config, const std::vector<Piece>& owned)
@@ -106,27 +123,6 @@ void Optimizer::update(double rate, double scale, int64_t step) {
   }
   parameters_.weight_storage().touch();
 }
-
-namespace {
-
-template <class TensorOf>
-std::string find_in(const Parameters& parameters, const char* what, const TensorOf& tensor_of) {
-  for (const Parameter& p : parameters.all()) {
-    const Tensor found = empty({kernels::chunks_of(p.size())}, DType::i64, parameters.device());
-    kernels::finite_check.run(found.device(), found.stream(),
-                              {.x = tensor_of(p).data(),
-                               .first = static_cast<int64_t*>(found.data()),
-                               .count = p.size(),
-                               .dtype = parameters.master_dtype()});
-    const Tensor chunks = to_device(found, Device::cpu);
-    for (int64_t i = 0; i < chunks.numel(); ++i)
-      if (const int64_t at = chunks.as<int64_t>()[i]; at >= 0)
-        return say(what, " of ", p.name, " at element ", at, " of ", p.shape);
-  }
-  return "";
-}
-
-}  // namespace
 
 std::string find_not_finite_weight(const Parameters& parameters) {
   return find_in(parameters, "the weights", [&](const Parameter& p) { return parameters.master(p); });

@@ -21,7 +21,7 @@ class Recipe {
   virtual ~Recipe() = default;
   virtual std::unique_ptr<Recipe> clone() const = 0;
   virtual RunConfig& config() = 0;
-  const RunConfig& config() const { return const_cast<Recipe*>(this)->config(); }
+  virtual const RunConfig& config() const = 0;
   virtual std::string print() const = 0;    // the whole config as TOML
   virtual std::string heading() const = 0;  // the model in one line
   virtual Plan plan() const = 0;
@@ -36,6 +36,7 @@ class RecipeOf final : public Recipe {
   explicit RecipeOf(Config config) : config_(std::move(config)) {}
   std::unique_ptr<Recipe> clone() const override { return std::make_unique<RecipeOf>(config_); }
   RunConfig& config() override { return config_; }
+  const RunConfig& config() const override { return config_; }
   std::string print() const override { return print_config(config_); }
   std::string heading() const override { return heading_of(config_); }
   Plan plan() const override { return plan_of(config_); }

@@ -148,7 +148,7 @@ StepReport Run::step(int stop) {
   report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));
   const std::string wrong = objection(config_.guard, report, state_);
   if (!wrong.empty()) {
-    report.skipped = skip(report.step, wrong);
+    report.skipped = skip_or_stop(report.step, wrong);
   } else {
     // The factor of torch.nn.utils.clip_grad_norm_.
     const double clip =
@@ -165,7 +165,7 @@ StepReport Run::step(int stop) {
 }
 
 // All ranks come here together, since their figures are the same.
-std::string Run::skip(int64_t step, const std::string& wrong) {
+std::string Run::skip_or_stop(int64_t step, const std::string& wrong) {
   // One rank's damaged weight has by now spoiled the gradients of all: a cause goes before its consequences.
   std::vector<std::string> found = gather(ranks_, "search for what is not finite", find_not_finite(parameters_));
   std::erase(found, "");

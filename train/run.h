@@ -63,7 +63,7 @@ class Run {
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
   StepSums accumulate(const StepExamples& examples);
   // Leaves the weights as they are and tells why, or ends the run: as config.guard says.
-  std::string skip(int64_t step, const std::string& wrong);
+  std::string skip_or_stop(int64_t step, const std::string& wrong);
 
   Solo alone_;  // the ranks of a run that was given none
   Communicator& ranks_;
