@@ -80,6 +80,15 @@ TEST(KMeans, HasTheSameBitsOnAnyNumberOfRanksAndThreads) {
   EXPECT_NE(fit(slots, 1, settings).centres, alone.centres);
 }
 
+// Numbers whose sum depends on the order: (2^60 + 1) + (-2^60 + 1) is 0 in double, in a row it would be 1.
+TEST(KMeans, AddsSlotsAsATreeWhereverItIsCutBetweenRanks) {
+  const Slots slots{{0x1p60f}, {1}, {-0x1p60f}, {1}};
+  for (const int ranks : {1, 2, 4})
+    for (uint64_t seed = 0; seed < 8; ++seed)  // any of the four is the first centre
+      EXPECT_EQ(fit(slots, ranks, {.clusters = 1, .dim = 1, .batch_rows = 4, .batches = 1, .seed = seed}).centres[0], 0)
+          << ranks << " ranks, seed " << seed;
+}
+
 // Two places for three clusters: ties go to the lowest, so one of the three is never nearest, and says so.
 TEST(KMeans, CountsClustersThatStayEmpty) {
   Slots slots(2);
