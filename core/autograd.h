@@ -91,16 +91,21 @@ class Sink {
   bool wanted_ = false;
 };
 
-// A captured tensor that notices if somebody wrote into its memory since.
+// A captured tensor that notices if somebody wrote into its memory since. One that can be made again is not kept: its
+// elements come back when they are asked for, and stay until the closure is released.
 class Saved {
  public:
-  explicit Saved(const Tensor& x) : x_(x.detach()), version_(x.defined() ? x.storage()->version() : 0) {}
+  explicit Saved(const Tensor& x)
+      : x_(x.remake() ? Tensor() : x.detach()),
+        remake_(x.remake()),
+        version_(x_.defined() ? x_.storage()->version() : 0) {}
   const Tensor& operator*() const;
   const Tensor* operator->() const { return &**this; }
 
  private:
-  Tensor x_;
-  uint64_t version_;
+  mutable Tensor x_;
+  std::shared_ptr<const Remake> remake_;
+  mutable uint64_t version_;
 };
 
 }  // namespace hinoki

@@ -53,6 +53,7 @@ Tensor Tensor::swap(int axis_a, int axis_b) const {
 Tensor Tensor::detach() const {
   Tensor t = *this;
   t.edge_ = {};
+  t.remake_ = {};
   return t;
 }
 

@@ -1,5 +1,6 @@
 // Tensor: a strided view of shared storage, and its place in the gradient graph. It does no arithmetic.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,10 @@ struct Edge {
   std::shared_ptr<Leaf> leaf;
   explicit operator bool() const { return node || leaf; }
 };
+
+class Tensor;
+// Makes a tensor's elements a second time, bit for bit.
+using Remake = std::function<Tensor()>;
 
 class Tensor {
  public:
@@ -57,6 +62,10 @@ class Tensor {
   const Edge& edge() const { return edge_; }
   void set_edge(Edge edge) { edge_ = std::move(edge); }
   bool needs_grad() const { return bool(edge_); }
+  // Undefined, or how the op that made this tensor would make it again from what its own backward pass keeps anyhow:
+  // backward passes of others then need not keep it (Saved, core/autograd.h). Views don't have it.
+  const std::shared_ptr<const Remake>& remake() const { return remake_; }
+  void set_remake(Remake remake) { remake_ = std::make_shared<const Remake>(std::move(remake)); }
   // The gradient accumulated in a leaf; undefined if there is none.
   Tensor grad() const;
 
@@ -66,6 +75,7 @@ class Tensor {
   Shape shape_, strides_;
   DType dtype_ = DType::f32;
   Edge edge_;
+  std::shared_ptr<const Remake> remake_;
 };
 
 Tensor empty(const Shape& shape, DType dtype, Device device = Device::cpu);

@@ -10,8 +10,8 @@ stage "packages"
 bash scripts/setup.sh
 SECONDS=0
 
-stage "build"
-cmake --preset release -DHINOKI_BUILD_TESTS=OFF >/dev/null
+stage "build (kernels for this CPU alone)"
+cmake --preset release -DHINOKI_BUILD_TESTS=OFF -DHINOKI_CPU=native >/dev/null
 cmake --build --preset release --target hinoki
 
 stage "corpus: Japanese manuals, help texts and stories out of Debian packages"

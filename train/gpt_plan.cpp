@@ -8,10 +8,11 @@ namespace hinoki {
 namespace {
 
 // Elements a token that one layer keeps for its backward pass. Each term is the capture list of an op:
-//   qkv product: its input (norm1)          width    attention: qkv, out                     3 width + width
-//   dense: its input is attention's output  -        MLP: its input (norm2), first product   width + inner
-//   residual norms: two sums                2 width
-// With a parallel residual there is one sum less. Dropout keeps nothing: its mask is a function.
+//   qkv product: its input is norm1's output    -    attention: qkv, out             3 width + width
+//   dense: its input is attention's output      -    MLP: input from norm2, product  inner
+//   residual norms: two sums                    2 width
+// What a norm gives out is made again. With a parallel residual there is one sum less. Dropout keeps nothing: its mask
+// is a function.
 struct LayerMemory {
   double width, inner, sums;
 
@@ -22,7 +23,7 @@ struct LayerMemory {
 
   double attention() const { return 4 * width; }
   double mlp() const { return inner; }
-  double inputs() const { return (2 + sums) * width; }  // of attention and MLP, and the stream
+  double inputs() const { return sums * width; }  // attention and MLP begin with what norms make of the stream
   double all() const { return inputs() + attention() + mlp(); }
 
   // By a forward pass, and by what the backward pass computes again of one layer.

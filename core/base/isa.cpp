@@ -3,11 +3,20 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 
 #include "core/base/check.h"
 
 namespace hinoki {
 namespace {
+
+bool runs(Target t) {
+#if defined(__x86_64__)
+  if (t == Target::avx512) return __builtin_cpu_supports("x86-64-v4");
+  if (t == Target::avx2) return __builtin_cpu_supports("x86-64-v3");
+#endif
+  return t == Target::portable;
+}
 
 Target from_environment() {
   const char* wish = std::getenv("HINOKI_TARGET");
@@ -25,11 +34,14 @@ Target& active() {
 }  // namespace
 
 Target best_target() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v4")) return Target::avx512;
-  if (__builtin_cpu_supports("x86-64-v3")) return Target::avx2;
-#endif
-  return Target::portable;
+  static const Target best = [] {
+    constexpr Target built[] = {HINOKI_BUILT_TARGETS};  // ascending
+    for (int i = int(std::size(built)); i-- > 0;)
+      if (runs(built[i])) return built[i];
+    fail<Exit::usage>("this program was built for CPUs with ", name_of(built[0]),
+                      " alone (HINOKI_CPU=native), which this one lacks; build it with -DHINOKI_CPU=all");
+  }();
+  return best;
 }
 
 Target active_target() { return active(); }

@@ -9,7 +9,7 @@ namespace hinoki {
 enum class Target : uint8_t { portable, avx2, avx512 };
 constexpr int kTargets = 3;
 
-Target best_target();    // of this CPU
+Target best_target();    // that this CPU runs and this program was built for; if there is none, an Error (Exit::usage)
 Target active_target();  // best_target(), lowered by HINOKI_TARGET=portable|avx2|avx512 or by set_target()
 void set_target(Target t);
 const char* name_of(Target t);

@@ -59,7 +59,7 @@ struct Backward {
     g = u = {};
     const Sink::Target dup = to_up.open();
     if (fused) dup_bias = to_up_bias.open();
-    up.parameter_gradients(du, *x, dup, fused ? dup_bias : Sink::Target{});
+    up.parameter_gradients(du, to_up.wanted() ? *x : Tensor(), dup, fused ? dup_bias : Sink::Target{});
     const Sink::Target dx = to_x.open();
     if (to_x.wanted()) kernels::gemm.run(dy.device(), dy.stream(), up.backward(du, *up_weight, dx));
     return {dx, dup, dup_bias, ddown, ddown_bias};

@@ -41,6 +41,15 @@ Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor
   return s;
 }
 
+// How to make y again: the sum is kept for the norm's own gradient, and a norm is one pass over memory.
+Remake again(const Tensor& sum, const Tensor& weight, const Tensor& bias, double eps) {
+  return [sum = Saved(sum), weight = Saved(weight), bias = Saved(bias), eps] {
+    const Tensor y = empty_like(*sum);
+    run(*sum, {}, {}, *weight, *bias, eps, {}, y);
+    return y;
+  };
+}
+
 // What both backward passes share: from dy (at the norm's output) and dsum (at its input from elsewhere, may be
 // undefined) to the gradients of the input, the weight and the bias.
 struct Backward {
@@ -78,6 +87,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   require_fits(x, weight, bias);
   Tensor y = empty_like(x);
   const Statistics s = run(x, {}, {}, weight, bias, eps, {}, y);
+  if (recording({x, weight, bias})) y.set_remake(again(x, weight, bias, eps));
   return differentiable(y, {x, weight, bias},
                         [b = Backward{Saved(x), Saved(weight), s, Sink(weight, wide(x.dtype())),
                                       Sink(bias, wide(x.dtype()))}](const Tensor& dy) -> Grads { return b(dy, {}); });
@@ -91,6 +101,7 @@ Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, 
             ", what is added ", d.shape());
   Tensor sum = empty_like(x), y = empty_like(x);
   const Statistics s = run(x, d1, d2, weight, bias, eps, sum, y);
+  if (recording({x, d1, d2, weight, bias})) y.set_remake(again(sum, weight, bias, eps));
   const auto out = differentiable(
       {sum, y}, {x, d1, d2, weight, bias},
       [b = Backward{Saved(sum), Saved(weight), s, Sink(weight, wide(x.dtype())), Sink(bias, wide(x.dtype()))},

@@ -14,7 +14,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
         require(dy.contiguous(), "linear: gradient of shape ", dy.shape(), " is not contiguous");
         const Sink::Target dx = to_x.open(), dweight = to_weight.open(), dbias = to_bias.open();
         if (to_x.wanted()) kernels::gemm.run(dy.device(), dy.stream(), map.backward(dy, *weight, dx));
-        map.parameter_gradients(dy, *x, dweight, dbias);
+        map.parameter_gradients(dy, to_weight.wanted() ? *x : Tensor(), dweight, dbias);
         return {dx, dweight, dbias};
       });
 }

@@ -58,7 +58,7 @@ Tensor linear_joined(const Tensor& x, const std::vector<Tensor>& weights, const 
             dx.accumulate = true;
           }
           const Sink::Target dweight = to_weights[i].open(), dbias = to_biases[i].open();
-          parts[i].map.parameter_gradients(dpart, *x, dweight, dbias);
+          parts[i].map.parameter_gradients(dpart, to_weights[i].wanted() ? *x : Tensor(), dweight, dbias);
           grads.push_back(dweight);
           grads.push_back(dbias);
         }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/base/device.h"
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
@@ -85,6 +86,29 @@ TEST(LayerNormOp, OneOutputIsEnough) {
                         },
                     .reference = {}},
                    300);
+}
+
+// Backward passes of others read what the norm gave out as it makes it again.
+TEST(LayerNormOp, MakesTheSameBitsAgain) {
+  for (const Device device : {Device::cpu, Device::cuda})
+    for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+      if (device == Device::cuda ? !has_device(Device::cuda) || dtype == DType::f64 : dtype == DType::bf16) continue;
+      const auto random = [&](const Shape& shape, uint64_t seed) {
+        return make_leaf(to_device(test::to(uniform(shape, -2, 2, seed), dtype), device));
+      };
+      for (const int64_t n : {5, 33, 256}) {
+        const Tensor x = random({7, n}, 1), delta = random({7, n}, 2), weight = random({n}, 3), bias = random({n}, 4);
+        for (const Tensor& y :
+             {layer_norm(x, weight, {}, kEps), residual_layer_norm(x, delta, {}, weight, bias, kEps).normed,
+              residual_layer_norm(x, delta, delta, weight, {}, kEps).normed}) {
+          ASSERT_TRUE(y.remake());
+          EXPECT_TRUE(test::same_bits(to_device((*y.remake())(), Device::cpu), to_device(y, Device::cpu)))
+              << device << ' ' << dtype << ' ' << n;
+        }
+      }
+      const NoGrad no_grad;
+      EXPECT_FALSE(layer_norm(random({7, 5}, 1), random({5}, 3), {}, kEps).remake()) << "nobody keeps x";
+    }
 }
 
 TEST(LayerNormOp, SaysWhatDoesNotFit) {
