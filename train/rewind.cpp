@@ -17,8 +17,8 @@ Retention retention(const RunConfig& config) {
 SnapshotPath find_rewind(const RunConfig& config, const RunState& bad, const std::string& what) {
   const GuardConfig& guard = config.guard;
   require<Exit::numerical>(bad.rewinds_in_a_row < guard.most_in_a_row, what, ", and ", bad.rewinds_in_a_row,
-                           " rewinds before it have not led past such steps (guard.most_in_a_row). The newest snapshot "
-                           "is that of before; a lower learning rate or a smaller optimizer.clip may help");
+                           " rewinds before it have not led past such steps (guard.most_in_a_row); a lower learning "
+                           "rate, a smaller optimizer.clip or a larger guard.rewind_steps may help");
   const int64_t latest = bad.step + 1 - guard.rewind_steps;
   const auto find = [&](int64_t from, int64_t to) {
     UsableSnapshot usable = find_usable(config.run + "/snapshots", [&](int64_t step) {

@@ -117,7 +117,7 @@ StepSums Run::accumulate(const StepExamples& examples) {
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
   }
-  sums.busy = now() - start;
+  sums.busy = now() - start - reducer_->take_waited();
   reducer_->finish();
   sums.loss = tree_sum(losses);
   return sums;

@@ -132,11 +132,11 @@ TEST_F(RewindTest, RecordsThatAreLeftBehindAreKeptAside) {
   EXPECT_EQ(aside.find("\"step\": 4,"), aside.npos);
 }
 
-// After call 11 it has just gone back.
+// After call 11 it has just gone back. What is saved at step 7, by a stop, is no place to go back to.
 TEST_F(RewindTest, StoppedAnywhereAndResumedOnOtherRanksIsTheSameRun) {
   const auto whole = in("whole");
   to_the_end(whole);
-  for (const int64_t calls : {9, 10, 11, 12, 15, 19}) {
+  for (const int64_t calls : {7, 10, 11, 12, 15, 19}) {
     const auto config = in(say("stopped-", calls));
     stop_after(config, calls, {2, calls % 2});
     to_the_end(config, {calls % 3 ? 1 : 2, 1});
