@@ -1,5 +1,6 @@
 // Bytes on a device, shared by the tensors that view them and returned to a cache when the last one is gone.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -7,6 +8,14 @@
 #include "core/base/dtype.h"
 
 namespace hinoki {
+
+// Somebody who fills a storage from another thread.
+class Arrival {
+ public:
+  virtual ~Arrival() = default;
+  // Returns when bytes [begin, end) are there; throws what the filling has failed with.
+  virtual void wait(size_t begin, size_t end) = 0;
+};
 
 class Storage {
  public:
@@ -25,6 +34,10 @@ class Storage {
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
 
+  // While it is being filled, whoever asks a tensor in it for its memory waits for that part. nullptr: all is there.
+  void set_arrival(Arrival* arrival) { arrival_.store(arrival, std::memory_order_release); }
+  Arrival* arrival() const { return arrival_.load(std::memory_order_acquire); }
+
   // Raised by whoever writes into a tensor that others may have saved for their backward pass.
   uint64_t version() const { return version_; }
   void touch() { ++version_; }
@@ -35,6 +48,7 @@ class Storage {
   void* data_ = nullptr;
   size_t bytes_ = 0;
   uint64_t version_ = 0;
+  std::atomic<Arrival*> arrival_ = nullptr;
   std::shared_ptr<const void> owner_;
 };
 

@@ -10,6 +10,13 @@ namespace hinoki {
 Tensor::Tensor(std::shared_ptr<Storage> storage, int64_t offset, Shape shape, Shape strides, DType dtype)
     : storage_(std::move(storage)), offset_(offset), shape_(shape), strides_(strides), dtype_(dtype) {}
 
+void Tensor::wait(Arrival& arrival) const {
+  if (numel() == 0) return;
+  int64_t last = offset_;
+  for (int axis = 0; axis < rank(); ++axis) last += (size(axis) - 1) * strides_[axis];
+  arrival.wait(size_t(offset_) * size_of(dtype_), size_t(last + 1) * size_of(dtype_));
+}
+
 double Tensor::item() const {
   require(numel() == 1, "item: tensor of shape ", shape_, " has not exactly one element");
   if (device() != Device::cpu) return to_device(view({}), Device::cpu).item();

@@ -42,7 +42,10 @@ class Tensor {
   const std::shared_ptr<Storage>& storage() const { return storage_; }
   bool contiguous() const { return strides_ == shape_.strides(); }
 
-  void* data() const { return static_cast<char*>(storage_->data()) + offset_ * int64_t(size_of(dtype_)); }
+  void* data() const {
+    if (Arrival* const arrival = storage_->arrival()) wait(*arrival);
+    return static_cast<char*>(storage_->data()) + offset_ * int64_t(size_of(dtype_));
+  }
   // The elements, for the program to read and write: on the CPU only.
   template <class T>
   T* as() const {
@@ -70,6 +73,8 @@ class Tensor {
   Tensor grad() const;
 
  private:
+  void wait(Arrival& arrival) const;
+
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;
   Shape shape_, strides_;

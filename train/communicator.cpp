@@ -32,7 +32,9 @@ void Communicator::exchange(const std::string& what, std::span<const Bytes> send
   const MutableBytes to = receive[size_t(rank_)];
   require(from.size() == to.size(), what, ": ", from.size(), " bytes to oneself, ", to.size(), " expected");
   if (!to.empty() && to.data() != from.data()) std::memcpy(to.data(), from.data(), to.size());
-  if (!alone()) carry(what, send, receive);
+  if (alone()) return;
+  if (before_) before_();
+  carry(what, send, receive);
 }
 
 Error Communicator::silence(const std::string& what, const std::string& who) const {

@@ -38,6 +38,9 @@ class Communicator {
   virtual void leave(const Error& why) noexcept = 0;
 
   void set_deadline(double seconds) { deadline_ = std::chrono::duration<double>(seconds); }
+  // Where a thread of this rank has exchanges of its own to make (train/reducer.h): called before every exchange, by
+  // whichever thread, so that all others can be held back until they are made. Their order is then the same everywhere.
+  void before_exchanges(std::function<void()> f) { before_ = std::move(f); }
   void set_step(int64_t step) { step_ = step; }  // that messages of failures name
   // Called, perhaps by another thread, where this process has to end without returning from an exchange.
   void when_lost(std::function<void(const Error&)> f) { when_lost_ = std::move(f); }
@@ -56,6 +59,7 @@ class Communicator {
   std::function<void(const Error&)> when_lost_;
 
  private:
+  std::function<void()> before_;
   int rank_, size_;
   std::chrono::duration<double> deadline_{300};
   std::atomic<int64_t> step_ = -1;

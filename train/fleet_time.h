@@ -1,5 +1,6 @@
 // Where a fleet's time goes: how much of it is in useful steps, and for which rank the others wait.
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <vector>
@@ -17,6 +18,8 @@ class FleetTime {
   void step(int64_t step, double seconds, const std::vector<double>& busy);
 
   int64_t redone_until() const { return redone_until_; }
+  // The run goes back and does the steps up to `step` once more.
+  void redo_until(int64_t step) { redone_until_ = std::max(redone_until_, step); }
   // The share of the time since the program began that went into useful steps.
   double goodput(Clock::time_point now = Clock::now()) const;
 

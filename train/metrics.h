@@ -23,12 +23,16 @@ class MetricsFile {
   void append(int64_t step, const Metrics& metrics);
   // The last step whose record was removed, or -1: training goes through those steps again.
   int64_t removed_until() const { return removed_until_; }
+  const std::string& path() const { return file_.path(); }
   void sync() { file_.sync(); }  // before a snapshot is published, so that what led to it is not lost
 
  private:
   int64_t removed_until_;
   FileWriter file_;
 };
+
+// Writes the records after `step` into a file of their own, in one move: a rewind leaves these behind.
+void set_records_aside(const std::string& path, int64_t step, const std::string& aside);
 
 // One line, without its end.
 std::string print_metrics(int64_t step, const Metrics& metrics);

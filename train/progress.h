@@ -1,6 +1,7 @@
 // What people see of a running training: a live line on a terminal, a line per interval elsewhere.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct StepReport {
   int stop = 0;                   // the signal that asked any rank to stop, or 0
   bool warned = false;            // some rank has something to tell
   std::string skipped = {};       // why the weights were left as they were; empty: they were updated
+  // Where the run went back: to the step of a snapshot, and on without so many rows of the data's order.
+  struct Rewind {
+    int64_t to, first_row, rows;
+  };
+  std::optional<Rewind> rewind = {};
   std::vector<double> busy = {};  // seconds of each rank's own work
 };
 

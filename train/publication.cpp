@@ -78,11 +78,12 @@ std::vector<SnapshotPath> list_snapshots(const std::string& snapshots) {
   return found;
 }
 
-UsableSnapshot find_usable(const std::string& snapshots) {
+UsableSnapshot find_usable(const std::string& snapshots, const std::function<bool(int64_t step)>& wanted) {
   UsableSnapshot result;
   std::vector<SnapshotPath> all = list_snapshots(snapshots);
   std::reverse(all.begin(), all.end());
   for (SnapshotPath& snapshot : all) {
+    if (wanted && !wanted(snapshot.step)) continue;
     const std::vector<std::string> damage = verify_snapshot(snapshot.path);
     if (damage.empty()) {
       result.found = std::move(snapshot);
@@ -97,9 +98,12 @@ std::vector<SnapshotPath> to_prune(const std::string& snapshots, Retention rule,
   require<Exit::usage>(rule.keep_last >= 1 && rule.keep_every >= 0,
                        "keep_last must be at least 1 and keep_every at least 0");
   const std::vector<SnapshotPath> all = list_snapshots(snapshots);
+  int64_t reached = -1;
+  for (const SnapshotPath& s : all)
+    if (s.step % rule.cadence == 0 && s.step <= all.back().step - rule.reach) reached = s.step;
   const auto keeps = [&](size_t i) {
     return static_cast<int64_t>(all.size() - i) <= rule.keep_last ||
-           (rule.keep_every > 0 && all[i].step % rule.keep_every == 0);
+           (rule.keep_every > 0 && all[i].step % rule.keep_every == 0) || (rule.reach >= 0 && all[i].step >= reached);
   };
   std::vector<SnapshotPath> given_up;
   for (size_t i = 0; i < all.size(); ++i)

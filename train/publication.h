@@ -2,6 +2,7 @@
 // described by a manifest, flushed, and only then renamed to step-00000020. Nothing published is changed afterwards; no
 // pointer file says which is newest: whoever resumes looks, verifies, and falls back.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,11 +39,14 @@ struct UsableSnapshot {
   std::optional<SnapshotPath> found;  // the newest that verifies
   std::vector<std::string> rejected;  // a line for each newer one, with its first damage
 };
-UsableSnapshot find_usable(const std::string& snapshots);
+// `wanted`: of such steps only, if given.
+UsableSnapshot find_usable(const std::string& snapshots, const std::function<bool(int64_t step)>& wanted = {});
 
 struct Retention {
   int64_t keep_last = 3;   // the newest ones, at least one
   int64_t keep_every = 0;  // and those of steps that are multiples; 0: none
+  // And all from the newest on that is a multiple of `cadence` and `reach` steps older than the newest; -1: none.
+  int64_t reach = -1, cadence = 1;
 };
 // Which snapshots the rule gives up. The newest that verifies is never among them; `trusted` is one that the caller has
 // just published, which saves reading it again.

@@ -1,7 +1,8 @@
 #include "train/reducer.h"
 
 #include <bit>
-#include <unordered_map>
+#include <chrono>
+#include <utility>
 
 #include "core/base/parallel.h"
 #include "core/base/trace.h"
@@ -49,7 +50,7 @@ Reducer::Reducer(Parameters& parameters, Communicator& ranks, const Shards& shar
     for (int r = 0; r < ranks.size(); ++r) largest_part_ = std::max(largest_part_, shards.part(b, r).size());
   received_ = Storage::allocate(size_t(largest_part_) * element_ * size_t(ranks.size()));
   if (on_host())
-    thread_ = traced_thread("reducer", [this] { work(); });
+    thread_ = traced_thread("reducer", [this] { work(); }), ranks.before_exchanges([this] { let_gathers_go_first(); });
   else
     staging_ = Storage::allocate(size_t(shards.bucket_size()) * element_);
 }
@@ -61,6 +62,8 @@ Reducer::~Reducer() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  ranks_.before_exchanges({});
+  parameters_.weight_storage().set_arrival(nullptr);
 }
 
 int64_t Reducer::buffer_bytes() const {
@@ -142,27 +145,59 @@ void Reducer::finish() {
   finished_ = 0;
 }
 
-// The ranks' own arithmetic has all threads; this thread's passes over memory do without.
+// The ranks' own arithmetic has all threads; this thread's passes over memory do without. What all ranks have begun to
+// gather is finished even if this one is to stop: the others wait for its parts.
 void Reducer::work() {
   ThreadPool alone(1);
   const UsePool use(alone);
+  std::unique_lock lock(mutex_);
   while (true) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return stop_ || (posted_ > reduced_ && !error_); });
-    if (stop_) return;
-    const int64_t bucket = shards_.buckets() - 1 - reduced_;
+    changed_.wait(lock, [&] { return stop_ || gathering_ || posted_ > reduced_; });
+    if (stop_ && !gathering_) return;
+    const bool gather = gathering_;
+    const int64_t bucket = gather ? gathered_ : shards_.buckets() - 1 - reduced_;
     lock.unlock();
     std::exception_ptr error;
     try {
-      reduce(bucket);
+      gather ? gather_weights_of(bucket) : reduce(bucket);
     } catch (...) {
       error = std::current_exception();
     }
     lock.lock();
-    error ? void(error_ = error) : void(++reduced_);
-    lock.unlock();
+    error_ = error;
+    if (!error && !gather) ++reduced_;
+    if (!error && gather && ++gathered_ == shards_.buckets()) {
+      parameters_.weight_storage().set_arrival(nullptr);
+      gathering_ = false;
+    }
     changed_.notify_all();
+    if (error) return;
   }
+}
+
+void Reducer::wait(size_t, size_t end) {
+  const size_t element = size_of(parameters_.dtype());
+  const int64_t last = shards_.bucket_of(int64_t((end - 1) / element));
+  std::unique_lock lock(mutex_);
+  const auto there = [&] { return !gathering_ || gathered_ > last; };
+  if (there()) return;
+  const Trace trace("wait for weights", "bucket", last);
+  const auto start = std::chrono::steady_clock::now();
+  changed_.wait(lock, [&] { return there() || error_; });
+  waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!there()) std::rethrow_exception(error_);
+}
+
+void Reducer::let_gathers_go_first() {
+  if (std::this_thread::get_id() == thread_.get_id()) return;
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !gathering_ || error_; });
+  if (gathering_) std::rethrow_exception(error_);
+}
+
+double Reducer::take_waited() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(waited_, 0);
 }
 
 void Reducer::reduce(int64_t bucket) {
@@ -219,19 +254,32 @@ void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* d
 }
 
 void Reducer::gather_weights() {
-  const Trace trace("gather weights");
   Storage& weights = parameters_.weight_storage();
-  const size_t element = size_of(parameters_.dtype());
-  for (int64_t b = 0; b < shards_.buckets(); ++b) {
-    const Piece whole = shards_.bucket(b);
-    std::byte* const there = static_cast<std::byte*>(weights.data()) + size_t(whole.begin) * element;
-    const size_t bytes = size_t(whole.size()) * element;
-    std::byte* const data = on_host() ? there : at(*staging_, 0);
-    if (!on_host()) copy_bytes(data, Device::cpu, there, parameters_.device(), bytes);
-    gather_parts(b, "weights", data, element);
-    if (!on_host()) copy_bytes(there, parameters_.device(), data, Device::cpu, bytes);
-  }
   weights.touch();
+  if (!on_host()) {
+    for (int64_t b = 0; b < shards_.buckets(); ++b) gather_weights_of(b);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    gathered_ = 0;
+    gathering_ = true;
+    weights.set_arrival(this);
+  }
+  changed_.notify_all();
+}
+
+void Reducer::gather_weights_of(int64_t bucket) {
+  const Trace trace("gather weights", "bucket", bucket);
+  const Storage& weights = parameters_.weight_storage();
+  const size_t element = size_of(parameters_.dtype());
+  const Piece whole = shards_.bucket(bucket);
+  std::byte* const there = static_cast<std::byte*>(weights.data()) + size_t(whole.begin) * element;
+  const size_t bytes = size_t(whole.size()) * element;
+  std::byte* const data = on_host() ? there : at(*staging_, 0);
+  if (!on_host()) copy_bytes(data, Device::cpu, there, parameters_.device(), bytes);
+  gather_parts(bucket, "weights", data, element);
+  if (!on_host()) copy_bytes(there, parameters_.device(), data, Device::cpu, bytes);
 }
 
 }  // namespace hinoki

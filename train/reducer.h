@@ -7,6 +7,10 @@
 // exchange in which every rank gets its part of the bucket from all, the sum in tree order, and, unless the optimizer
 // is sharded (ZeRO-1), a second exchange that gives the sum to all. Buckets travel in one order, from the end of the
 // buffer, where the backward pass begins, on a thread of their own.
+//
+// Under ZeRO-1 that thread also gives every rank's updated weights to all, from the beginning of the buffer, while the
+// next step begins: whoever reads weights waits for those buckets that hold them (core/storage.h), and whoever has
+// something to say to other ranks waits until all are there.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -19,11 +23,11 @@
 
 namespace hinoki {
 
-class Reducer {
+class Reducer : Arrival {
  public:
   // `slots` of this rank: a power of two. `gather`: every rank needs the whole sum.
   Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather);
-  ~Reducer();
+  ~Reducer() override;
   Reducer(const Reducer&) = delete;
 
   // After every slot of a step but the last one.
@@ -33,15 +37,20 @@ class Reducer {
   // After that pass: returns when the gradient buffer holds the sum (of this rank's parts, at least).
   void finish();
 
-  // Every rank's part of the weights goes to all: after an update of a sharded optimizer.
+  // Every rank's part of the weights goes to all: after an update of a sharded optimizer. On a device it returns when
+  // all are there.
   void gather_weights();
+  double take_waited();          // seconds that readers of weights have waited for them since this was last asked
   int64_t buffer_bytes() const;  // beyond the gradient buffer itself
 
  private:
   void leaf_done(const std::shared_ptr<Leaf>& leaf);
   void post_ready();
   void work();
+  void wait(size_t begin, size_t end) override;
+  void let_gathers_go_first();
   void reduce(int64_t bucket);
+  void gather_weights_of(int64_t bucket);
   void carry(const Piece& bucket);
   // `data`: a bucket in host memory.
   void exchange_parts(int64_t bucket, std::byte* data);
@@ -69,6 +78,9 @@ class Reducer {
   std::mutex mutex_;
   std::condition_variable changed_;
   int64_t posted_ = 0, reduced_ = 0;  // buckets, counted from the last one
+  bool gathering_ = false;
+  int64_t gathered_ = 0;  // buckets of weights, counted from the first one
+  double waited_ = 0;
   std::exception_ptr error_;
   bool stop_ = false;
   std::thread thread_;  // last: it uses the others

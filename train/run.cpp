@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/base/trace.h"
 #include "train/guard.h"
+#include "train/rewind.h"
 
 namespace hinoki {
 namespace {
@@ -25,6 +26,8 @@ std::unique_ptr<Recipe> with_slots(const Recipe& given, int ranks) {
   require<Exit::usage>(slots % ranks == 0, ranks, " ranks cannot share train.reduction_slots = ", slots,
                        " equally; start 1, 2, 4, ... up to ", slots, " ranks");
   train.check();
+  recipe->config().guard.check();
+  recipe->config().RunConfig::check();
   return recipe;
 }
 
@@ -81,11 +84,12 @@ void Run::resume(const std::string& snapshot) {
   state_ = load_snapshot(snapshot, texts(), parameters_, *optimizer_);
 }
 
-Run::StepExamples Run::make_step(int64_t step) const {
+Run::StepExamples Run::make_step(int64_t step, int64_t shift) const {
   const Trace trace("make batches", "step", step + 1);
   StepExamples all;
   for (int64_t micro = 0; micro < micro_batches(); ++micro)
-    all.push_back(task_->examples(step, (first_micro_batch() + micro) * config_.train.batch, config_.train.batch));
+    all.push_back(
+        task_->examples(step + shift, (first_micro_batch() + micro) * config_.train.batch, config_.train.batch));
   return all;
 }
 
@@ -113,7 +117,7 @@ StepSums Run::accumulate(const StepExamples& examples) {
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
   }
-  sums.busy = now() - start;
+  sums.busy = now() - start - reducer_->take_waited();
   reducer_->finish();
   sums.loss = tree_sum(losses);
   return sums;
@@ -123,7 +127,8 @@ StepReport Run::step(int stop) {
   ranks_.set_step(state_.step + 1);
   saving_->check();
   if (!prefetch_)
-    prefetch_ = std::make_unique<Prefetch<StepExamples>>([this](int64_t step) { return make_step(step); }, state_.step);
+    prefetch_ = std::make_unique<Prefetch<StepExamples>>(
+        [this, shift = state_.data_shift](int64_t step) { return make_step(step, shift); }, state_.step);
   const Trace trace("step", "step", state_.step + 1);
   const double start = now();
   const StepExamples examples = (Trace("wait for data"), prefetch_->next());
@@ -148,7 +153,15 @@ StepReport Run::step(int stop) {
   report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));
   const std::string wrong = objection(config_.guard, report, state_);
   if (!wrong.empty()) {
-    report.skipped = skip_or_stop(report.step, wrong);
+    bool damaged = false;
+    const std::string what = describe_bad(wrong, damaged);
+    if (config_.guard.rewinds()) {
+      report.rewind = rewind(what);
+      report.seconds = now() - start;
+      return report;
+    }
+    skip_or_stop(what, damaged);
+    report.skipped = what;
   } else {
     // The factor of torch.nn.utils.clip_grad_norm_.
     const double clip =
@@ -157,6 +170,7 @@ StepReport Run::step(int stop) {
     if (sharded()) reducer_->gather_weights();
     state_.skipped_in_a_row = 0;
     remember_loss(state_, report.loss);
+    remember_progress(config_.guard, state_);
   }
   ++state_.step;
   state_.targets += report.targets;
@@ -165,25 +179,52 @@ StepReport Run::step(int stop) {
 }
 
 // All ranks come here together, since their figures are the same.
-std::string Run::skip_or_stop(int64_t step, const std::string& wrong) {
+std::string Run::describe_bad(const std::string& wrong, bool& damaged) {
   // One rank's damaged weight has by now spoiled the gradients of all: a cause goes before its consequences.
   std::vector<std::string> found = gather(ranks_, "search for what is not finite", find_not_finite(parameters_));
   std::erase(found, "");
   const auto damage =
       std::find_if(found.begin(), found.end(), [](const auto& s) { return s.starts_with("the weights"); });
-  const std::string where = found.empty() ? "no weight and no gradient" : damage != found.end() ? *damage : found[0];
-  const int64_t rows = config_.step_rows(), first = (step - 1) * rows;
-  const std::string what =
-      say("step ", step, ": ", wrong, "; the first value that is not finite is in ", where, "; the batch is rows ",
-          first, " to ", first + rows - 1, " of the training data's order");
+  damaged = damage != found.end();
+  const std::string where = found.empty() ? "no weight and no gradient" : damaged ? *damage : found[0];
+  const int64_t rows = config_.step_rows(), first = (state_.step + state_.data_shift) * rows;
+  return say("step ", state_.step + 1, ": ", wrong, "; the first value that is not finite is in ", where,
+             "; the batch is rows ", first, " to ", first + rows - 1, " of the training data's order");
+}
+
+void Run::skip_or_stop(const std::string& what, bool damaged) {
   const bool again = state_.skipped_in_a_row == config_.guard.most_in_a_row;
-  if (config_.guard.policy == GuardPolicy::stop || damage != found.end() || again)
+  if (config_.guard.policy == GuardPolicy::stop || damaged || again)
     fail<Exit::numerical>(what, again ? say(", and ", state_.skipped_in_a_row, " steps before it were skipped") : "",
                           ". The weights are those of step ", state_.step,
                           "; a lower learning rate, a longer warmup or a smaller optimizer.clip may help, or "
                           "guard.policy = \"skip\" where single batches are to blame");
   ++state_.skipped_in_a_row;
-  return what;
+}
+
+// Damaged weights are left behind, too. Until the newer snapshots go nothing has changed on the disk.
+StepReport::Rewind Run::rewind(const std::string& what) {
+  const RunState bad = state_;
+  saving_->finish();
+  SnapshotPath to{};
+  together(ranks_, "looking for a snapshot to go back to", [&] {
+    if (ranks_.first()) to = find_rewind(config_, bad, what);
+  });
+  to.path = broadcast(ranks_, "the snapshot to go back to", to.path);
+  together(ranks_, "going back", [&] { resume(to.path); });
+  const int64_t first = state_.step + state_.data_shift;
+  state_ = rewound(config_.guard, bad, state_);
+  const int64_t left_out = state_.step + state_.data_shift - first, rows = config_.step_rows();
+  together(ranks_, "removing the snapshots that a rewind leaves behind", [&] {
+    if (!ranks_.first()) return;
+    warn(what, ". Going back to step ", state_.step, " (", to.path, "), and on without the ", left_out,
+         " batches from there to ", config_.guard.skip_batches - 1, " after the bad one: rows ", first * rows, " to ",
+         (first + left_out) * rows - 1, " of that order. Rewind ", state_.rewinds_in_a_row, " of at most ",
+         config_.guard.most_in_a_row, " in a row");
+    remove_snapshots_after(snapshots(), state_.step);
+    saving_->finished();  // it may be gone
+  });
+  return {.to = state_.step, .first_row = first * rows, .rows = left_out * rows};
 }
 
 double Run::start_saving(std::function<void()> before_publishing) {

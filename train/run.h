@@ -27,8 +27,8 @@ class Run {
 
   // One optimizer step over micro_batches x batch rows of data, of all ranks together. A loss or gradient that is not
   // finite, or a loss that jumps, leaves the weights as they were; it is an Error (Exit::numerical) that names the
-  // first bad tensor, or the report tells that the batch was skipped (config.guard). `stop`: the signal that asks this
-  // rank to stop, or 0; the report has that of any rank.
+  // first bad tensor, or the report tells that the batch was skipped, or that the run went back (config.guard).
+  // `stop`: the signal that asks this rank to stop, or 0; the report has that of any rank.
   StepReport step(int stop = 0);
   Validation validate() const { return task_->validate(ranks_); }
   std::vector<std::string> samples() const { return task_->samples(state_.step); }
@@ -59,11 +59,13 @@ class Run {
   int64_t first_micro_batch() const { return ranks_.rank() * config_.train.micro_batches / ranks_.size(); }
   int64_t micro_batches() const { return config_.train.micro_batches / ranks_.size(); }
   int64_t slots() const { return config_.train.reduction_slots / ranks_.size(); }
-  StepExamples make_step(int64_t step) const;
+  StepExamples make_step(int64_t step, int64_t shift) const;
   // Forward and backward passes of this rank's slots; the gradients of all ranks are added.
   StepSums accumulate(const StepExamples& examples);
-  // Leaves the weights as they are and tells why, or ends the run: as config.guard says.
-  std::string skip_or_stop(int64_t step, const std::string& wrong);
+  // What was wrong with a step and where, with `damaged` if the weights are.
+  std::string describe_bad(const std::string& wrong, bool& damaged);
+  void skip_or_stop(const std::string& what, bool damaged);
+  StepReport::Rewind rewind(const std::string& what);
 
   Solo alone_;  // the ranks of a run that was given none
   Communicator& ranks_;

@@ -67,23 +67,38 @@ struct TrainConfig {
 };
 
 // A step whose loss or gradient is not finite, or whose loss jumps, never changes the weights. It ends the run, or its
-// batch is skipped.
-enum class GuardPolicy { stop, skip };
-constexpr auto enum_names(GuardPolicy) { return std::array{"stop", "skip"}; }
+// batch is skipped, or the run goes back to a snapshot and on with other data (train/rewind.h).
+enum class GuardPolicy { stop, skip, rewind };
+constexpr auto enum_names(GuardPolicy) { return std::array{"stop", "skip", "rewind"}; }
 
 struct GuardConfig {
   GuardPolicy policy = GuardPolicy::stop;
   double spike = 0;            // a loss of more than so many times the usual one (train/guard.h) is a jump; 0: none is
-  int64_t most_in_a_row = 10;  // steps skipped, after which the run ends all the same
+  int64_t most_in_a_row = 10;  // steps skipped, or rewinds, after which the run ends all the same
+  int64_t rewind_steps = 0;    // that the snapshot lies before the bad step, at least
+  int64_t skip_batches = 0;    // left out from the bad one on
 
   template <class Visitor>
   void fields(Visitor& v) {
     v("policy", policy);
     v("spike", spike, Range{0});
     v("most_in_a_row", most_in_a_row, Range{1});
+    v("rewind_steps", rewind_steps, Range{0});
+    v("skip_batches", skip_batches, Range{0, 1 << 20});
   }
+  bool rewinds() const { return policy == GuardPolicy::rewind; }
   void check() const {
     require<Exit::usage>(spike == 0 || spike > 1, "guard.spike ", spike, " is not above 1: every step would be one");
+    require<Exit::usage>(!rewinds() || rewind_steps > 0,
+                         "guard.policy = \"rewind\" needs guard.rewind_steps: how many steps before a bad one the "
+                         "snapshot that it goes back to was made, at least");
+    require<Exit::usage>(!rewinds() || skip_batches > 0,
+                         "guard.policy = \"rewind\" needs guard.skip_batches: how many batches from the bad one on "
+                         "are left out; 1 is the bad one alone");
+    require<Exit::usage>(rewinds() || (rewind_steps == 0 && skip_batches == 0),
+                         "guard.rewind_steps and guard.skip_batches are for guard.policy = \"rewind\" alone; the "
+                         "policy is \"",
+                         enum_names(policy)[size_t(policy)], "\"");
   }
 };
 
@@ -140,6 +155,9 @@ struct RunConfig {
   void check() const {
     require<Exit::usage>(device == Device::cuda || precision == Precision::f32, "precision \"",
                          enum_names(precision)[size_t(precision)], "\" needs device = \"cuda\"; the CPU trains in f32");
+    require<Exit::usage>(!guard.rewinds() || log.snapshot_every > 0,
+                         "guard.policy = \"rewind\" goes back to the snapshots that log.snapshot_every asks for, and "
+                         "that is 0: give the number of steps between them, or another policy");
   }
 
   DType dtype() const { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }  // of weights and activations

@@ -121,6 +121,10 @@ void write_texts(const std::string& folder, const SnapshotTexts& texts, const Ru
                      {"skipped_in_a_row", state.skipped_in_a_row},
                      {"loss_sum", state.loss_sum},
                      {"loss_weight", state.loss_weight},
+                     {"data_shift", state.data_shift},
+                     {"rewinds_in_a_row", state.rewinds_in_a_row},
+                     {"rewound_from", state.rewound_from},
+                     {"rewound_to", state.rewound_to},
                      {"arithmetic", arithmetic(texts.config)}};
   write_text(folder + "/state/run.json", json.dump(2) + "\n");
 }
@@ -135,6 +139,7 @@ RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parame
   const auto count = [&](const char* key) {
     return json_member(state, key, Json::value_t::number_unsigned, file).get<int64_t>();
   };
+  const auto later = [&](const char* key) { return state.contains(key) ? count(key) : 0; };  // older snapshots lack it
   const auto number = [&](const char* key) {
     return json_member(state, key, Json::value_t::number_float, file).get<double>();
   };
@@ -143,7 +148,11 @@ RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parame
           .updates = count("updates"),
           .skipped_in_a_row = count("skipped_in_a_row"),
           .loss_sum = number("loss_sum"),
-          .loss_weight = number("loss_weight")};
+          .loss_weight = number("loss_weight"),
+          .data_shift = later("data_shift"),
+          .rewinds_in_a_row = later("rewinds_in_a_row"),
+          .rewound_from = later("rewound_from"),
+          .rewound_to = later("rewound_to")};
 }
 
 }  // namespace hinoki

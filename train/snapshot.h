@@ -24,6 +24,9 @@ struct RunState {
   int64_t updates = 0;  // of the weights: steps that were not skipped
   int64_t skipped_in_a_row = 0;
   double loss_sum = 0, loss_weight = 0;  // whose ratio is the usual loss
+  int64_t data_shift = 0;                // the next step takes batch step + data_shift: what rewinds have left out
+  int64_t rewinds_in_a_row = 0;          // of which the last went from the bad step rewound_from back to rewound_to
+  int64_t rewound_from = 0, rewound_to = 0;
 };
 
 // What the bits of a run depend on besides its config: "avx512 f32".

@@ -2,6 +2,7 @@
 
 #include "core/base/log.h"
 #include "core/base/trace.h"
+#include "train/rewind.h"
 
 namespace hinoki {
 namespace {
@@ -103,9 +104,7 @@ void SnapshotWriter::publish_now() {
     const std::lock_guard lock(mutex_);
     finished_ = {path, blocked_};
   }
-  const LogConfig& log = texts_.config.log;
-  const Retention rule{.keep_last = log.keep_last, .keep_every = log.keep_every};
-  for (const SnapshotPath& old : to_prune(snapshots_, rule, path)) remove_snapshot(old);
+  for (const SnapshotPath& old : to_prune(snapshots_, retention(texts_.config), path)) remove_snapshot(old);
 }
 
 void SnapshotWriter::give(std::function<void()> job) {

@@ -29,8 +29,8 @@ class Task {
  public:
   virtual ~Task() = default;
 
-  // Rows [first, first + rows) of the global batch of `step`, a function of these alone. Called on another thread than
-  // the rest.
+  // Rows [first, first + rows) of the global batch of `step`, a function of these alone. Steps count from 0, and on over
+  // the batches that a rewind leaves out. Called on another thread than the rest.
   virtual std::unique_ptr<Examples> examples(int64_t step, int64_t first, int64_t rows) const = 0;
   // The loss summed over the targets, f64 [].
   virtual Tensor loss(const Examples& examples, const Pass& pass) const = 0;

@@ -73,7 +73,7 @@ std::unique_ptr<RunLock> prepare_folder(const RunConfig& config) {
   make_directory_durably(config.run);
   auto lock = std::make_unique<RunLock>(config.run);
   remove_leftovers(config.run + "/snapshots", *lock);
-  for (const char* folder : {"", "/samples"}) remove_temporaries(config.run + folder);
+  for (const char* folder : {"", "/samples", "/rewound"}) remove_temporaries(config.run + folder);
   copy_log_to(config.run + "/log.txt");
   return lock;
 }
@@ -158,11 +158,13 @@ void train(const Options& o) {
     listen_for_stop();
     train_with(*recipe, o, *ranks, begin, steps_done);
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
-  } catch (const Error& e) {
-    if (e.code != Exit::stopped) ranks->leave(e);
+  } catch (const std::exception& e) {
+    const auto* const known = dynamic_cast<const Error*>(&e);
+    const Error why = known ? *known : Error(Exit::failure, e.what());  // a library's: the others must hear of it, too
+    if (why.code != Exit::stopped) ranks->leave(why);
     collect_warnings(false);
     warn_each_line("", take_warnings());
-    if (status) status->write(e.code, steps_done, e.what());
+    if (status) status->write(why.code, steps_done, why.what());
     throw;
   }
 }

@@ -32,6 +32,17 @@ void Records::samples(int64_t step, const std::vector<std::string>& texts) {
   for (size_t i = 0; i < texts.size(); ++i) events_.add_text(step, say("sample/", i), texts[i]);
 }
 
+// A kill in the midst leaves records of later steps, which the next start removes: the steps are done again, and come
+// to the same rewind.
+void Records::rewind(const StepReport& r) {
+  const auto [to, first_row, rows] = *r.rewind;
+  make_directory(run_ + "/rewound");
+  set_records_aside(metrics_.path(), to, say(run_, "/rewound/step-", r.step, "-row-", first_row + rows, ".jsonl"));
+  metrics_ = MetricsFile(metrics_.path(), to);
+  events_ = EventFile(run_, to);
+  metrics_.append(to + 1, {{"rewind/from_step", r.step}, {"rewind/first_row", first_row}, {"rewind/rows", rows}});
+}
+
 void Records::write(int64_t step, const std::vector<Scalar>& values) {
   Metrics line;
   for (const Scalar& s : values) line.emplace_back(s.tag, s.value);
@@ -86,22 +97,31 @@ void TrainLoop::step() {
     if (!report.skipped.empty()) progress_.clear(), warn("skipped ", report.skipped);
     fleet_.step(step, report.seconds, report.busy);
     records_->step(report, progress_, fleet_.goodput());
+    if (report.rewind) records_->rewind(report), fleet_.redo_until(step);
     if (due(step, config_.every, last_)) tell_slowest(step);
     plans_.record_first();
     show_saved();
   }
   if (report.warned) tell_warnings();
-  if (due(step, config_.evaluate_every, last_)) evaluate(step);
-  if (records_ && due(step, config_.sample_every, last_)) write_samples(step);
-  if (due(step, config_.snapshot_every, last_)) save();
+  if (report.rewind)
+    saved_ = -1;  // the snapshot of its step goes on with the batches that are left out now
+  else
+    between_steps(step);
   profile_.end(step);
-  if (report.stop && step < last_) {
+  const int64_t done = run_.steps_done();
+  if (report.stop && done < last_) {
     save();
     finish_saving();
     profile_.finish();
-    fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", step,
+    fail<Exit::stopped>("stopped by SIG", name_of_signal(report.stop), " after step ", done,
                         " and saved; `hinoki train --resume ", folder_, "` goes on");
   }
+}
+
+void TrainLoop::between_steps(int64_t step) {
+  if (due(step, config_.evaluate_every, last_)) evaluate(step);
+  if (records_ && due(step, config_.sample_every, last_)) write_samples(step);
+  if (due(step, config_.snapshot_every, last_)) save();
 }
 
 void TrainLoop::tell_goodput() {

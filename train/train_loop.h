@@ -17,7 +17,7 @@ class Records {
  public:
   // `metric`: of the throughput.
   Records(const std::string& run, int64_t step, const std::string& metric)
-      : metrics_(run + "/metrics.jsonl", step), events_(run, step), rate_("speed/" + metric) {}
+      : run_(run), metrics_(run + "/metrics.jsonl", step), events_(run, step), rate_("speed/" + metric) {}
 
   void step(const StepReport& report, const Progress& progress, double goodput);
   void slowest(int64_t step, const FleetTime::Slowest& s) {
@@ -28,9 +28,12 @@ class Records {
   void save(int64_t step, double blocked) { write(step, {{"speed/save_blocked_seconds", blocked}}); }
   void samples(int64_t step, const std::vector<std::string>& texts);
   void sync() { metrics_.sync(); }
+  // The records after the step that the run goes back to are kept in rewound/ and removed here.
+  void rewind(const StepReport& report);
 
  private:
   void write(int64_t step, const std::vector<Scalar>& values);
+  std::string run_;
   MetricsFile metrics_;
   EventFile events_;
   std::string rate_;
@@ -48,6 +51,7 @@ class TrainLoop {
 
  private:
   void step();
+  void between_steps(int64_t step);
   void tell_slowest(int64_t step);
   void tell_goodput();
   void evaluate(int64_t step);

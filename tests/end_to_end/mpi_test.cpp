@@ -105,6 +105,22 @@ void lose_one(int signal) {
 TEST(Mpi, AKilledRankIsNamed) { lose_one(SIGKILL); }
 TEST(Mpi, AStoppedRankIsNamed) { lose_one(SIGSTOP); }
 
+// What one rank alone cannot open: all end, each with the file in its message, and nobody waits for a deadline (300 s).
+TEST(Mpi, DataThatOneRankCannotOpenEndsAll) {
+  const TinyProgram p;
+  const std::string config = p.config("missing"), shards = p.path("elsewhere");
+  Surroundings four = ranks(4);
+  four.last_rank = {"data.corpora.0.path=" + shards};
+  const Outcome outcome = run_program(train(config, {}), four);
+  EXPECT_NE(outcome.err.find(shards), std::string::npos) << outcome.err;
+  for (int r = 0; r < 4; ++r) {
+    EXPECT_EQ(status_of(p.path("missing"), r), 3) << r << outcome.err;
+    const std::string said = bytes_of_file(say(p.path("missing"), "/status/rank-", r, ".json"));
+    EXPECT_EQ(said.find("rank 3: ") != said.npos, r < 3) << said;
+    EXPECT_NE(said.find(shards), said.npos) << said;
+  }
+}
+
 TEST(Mpi, AFailureOfOneIsTheCodeOfAll) {
   const TinyProgram p;
   const std::string config = p.config("refused");

@@ -47,13 +47,17 @@ Strings environment_of(const Surroundings& around) {
 }
 
 // mpirun hides the ranks' exit codes, and ends all ranks when one ends, but for --enable-recovery.
-std::vector<std::string> command_line(const std::vector<std::string>& arguments, int ranks) {
+std::vector<std::string> command_line(const std::vector<std::string>& arguments, const Surroundings& around) {
   std::vector<std::string> all;
-  if (ranks > 0)
-    all = {"mpirun", "--allow-run-as-root", "--oversubscribe", "--enable-recovery", "--bind-to", "none",
-           "-np",    std::to_string(ranks)};
-  all.emplace_back(HINOKI_PROGRAM);
-  all.insert(all.end(), arguments.begin(), arguments.end());
+  const auto add = [&](const std::vector<std::string>& more) { all.insert(all.end(), more.begin(), more.end()); };
+  const auto start = [&](int ranks) { add({"-np", std::to_string(ranks), HINOKI_PROGRAM}), add(arguments); };
+  if (around.ranks == 0) {
+    add({HINOKI_PROGRAM}), add(arguments);
+  } else {
+    add({"mpirun", "--allow-run-as-root", "--oversubscribe", "--enable-recovery", "--bind-to", "none"});
+    start(around.ranks - !around.last_rank.empty());
+    if (!around.last_rank.empty()) add({":"}), start(1), add(around.last_rank);
+  }
   return all;
 }
 
@@ -75,7 +79,7 @@ const char* program_path() { return HINOKI_PROGRAM; }
 
 Program::Program(const std::vector<std::string>& arguments, const Surroundings& around) {
   const char* const file = around.ranks > 0 ? "/usr/bin/mpirun" : HINOKI_PROGRAM;
-  Strings argv(command_line(arguments, around.ranks)), environment = environment_of(around);
+  Strings argv(command_line(arguments, around)), environment = environment_of(around);
   const int program = open(file, O_RDONLY | O_CLOEXEC);
   // A pipe of packets: a read gives what one write gave.
   int out[2], err[2];

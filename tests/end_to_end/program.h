@@ -15,6 +15,7 @@ struct Surroundings {
   bool unprivileged = false;  // as a user who may not do everything, when the tests are run by root
   std::map<std::string, std::string> environment = {};
   int ranks = 0;  // started by mpirun as so many processes; 0: by itself
+  std::vector<std::string> last_rank = {};  // arguments that only the last of them is given
 };
 
 struct Outcome {

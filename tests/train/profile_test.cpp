@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/philox.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/held_communicator.h"
 #include "tests/support/ranks.h"
 #include "tests/support/timeline.h"
 #include "tests/support/tiny_run.h"
@@ -76,12 +77,16 @@ GptConfig wide(const test::TinyRun& tiny, int64_t zero) {
   return c;
 }
 
-void train(const GptConfig& config, StepRange steps, int ranks) {
+// `slow`: exchanges whose names begin so take a millisecond longer.
+void train(const GptConfig& config, StepRange steps, int ranks, const std::string& slow = "nothing") {
   set_quiet(true);
   make_directory(config.run);
   test::on_ranks(ranks, [&](Communicator& communicator) {
-    Profile profile(steps, config.run, communicator);
-    Run run(config, communicator);
+    test::HeldCommunicator held(communicator, [&](const std::string& what) {
+      if (what.starts_with(slow)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+    Profile profile(steps, config.run, held);
+    Run run(config, held);
     TrainLoop(run, profile).to_the_end();
   });
   set_quiet(false);
@@ -152,7 +157,25 @@ TEST(Profile, AlignsTheRanks) {
   ASSERT_EQ(sums[0].size(), 3);
   ASSERT_EQ(sums[1].size(), 3);
   for (size_t i = 0; i < 3; ++i) EXPECT_GT(overlap(sums[0][i], sums[1][i]), 0);
-  EXPECT_TRUE(names.contains("training/gather weights"));
+  EXPECT_TRUE(names.contains("reducer/gather weights"));
+  EXPECT_FALSE(names.contains("training/gather weights"));
+}
+
+TEST(Profile, ShowsWeightsTravellingDuringTheForwardPass) {
+  const test::TinyRun tiny;
+  const GptConfig config = wide(tiny, 1);
+  train(config, {2, 7}, 2, "gathering weights");
+  for (int64_t rank = 0; rank < 2; ++rank) {
+    std::map<std::string, std::vector<TimelineEvent>> named;
+    for (const TimelineEvent& e : test::read_timeline(text_of(config, say("rank-", rank, ".json"))))
+      named[e.thread + "/" + e.name].push_back(e);
+    int64_t hidden = 0;
+    for (const TimelineEvent& gather : named["reducer/gather weights"])
+      for (const TimelineEvent& forward : named["training/forward"]) hidden += overlap(gather, forward) > 0;
+    EXPECT_GT(hidden, 0) << "of " << named["reducer/gather weights"].size();
+    EXPECT_FALSE(named["training/wait for weights"].empty());
+    RecordProperty("weights_hidden", int(hidden));
+  }
 }
 
 TEST(Profile, FilesOfEarlierTimesAreRemoved) {

@@ -110,6 +110,19 @@ TEST(Publication, PruneKeepsTheRuleAndTheLastVerified) {
   expect_error(Exit::usage, {"keep_last"}, [&] { to_prune(run.path(), {.keep_last = 0}); });
 }
 
+// What a rewind from any later step may need: one at least so old, of those that the cadence made, and all since.
+TEST(Publication, PruneReachesBack) {
+  const TemporaryFolder run;
+  for (const int64_t step : {10, 20, 30, 35, 40, 50, 60, 67}) publish_tiny_snapshot(run.path(), step);
+  const auto prune = [&](Retention rule) {
+    for (const SnapshotPath& snapshot : to_prune(run.path(), rule)) remove_snapshot(snapshot);
+    return steps_in(run.path());
+  };
+  EXPECT_EQ(prune({.keep_last = 1, .reach = 58, .cadence = 10}).size(), 8u);  // none is older than 9
+  EXPECT_EQ(prune({.keep_last = 1, .reach = 30, .cadence = 10}), (std::vector<int64_t>{30, 35, 40, 50, 60, 67}));
+  EXPECT_EQ(prune({.keep_last = 1, .reach = 0, .cadence = 10}), (std::vector<int64_t>{60, 67}));
+}
+
 TEST(Publication, LeftoversOfDeadWritersGo) {
   const TemporaryFolder run;
   publish_tiny_snapshot(run.path(), 1);
