@@ -7,24 +7,31 @@
 // exchange in which every rank gets its part of the bucket from all, the sum in tree order, and, unless the optimizer
 // is sharded (ZeRO-1), a second exchange that gives the sum to all. Buckets travel in one order, from the end of the
 // buffer, where the backward pass begins, on a thread of their own.
+//
+// On a GPU that thread has a stream of its own, and takes a bucket on when an event says that the backward pass's
+// kernels have written it. NCCL carries the messages and the GPU adds them; without NCCL both is done in host memory.
 #pragma once
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "core/autograd.h"
-#include "train/communicator.h"
+#include "train/communicator_nccl.h"
 #include "train/shards.h"
 
 namespace hinoki {
 
 class Reducer {
  public:
-  // `slots` of this rank: a power of two. `gather`: every rank needs the whole sum.
-  Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather);
+  // `slots` of this rank: a power of two. `gather`: every rank needs the whole sum. `nccl`: for gradients on a GPU.
+  Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather, bool nccl);
   ~Reducer();
   Reducer(const Reducer&) = delete;
+
+  // Brings the ranks' GPUs together. All ranks call it at the same time; whoever does not is brought by hook().
+  void connect();
 
   // After every slot of a step but the last one.
   void finish_slot();
@@ -42,24 +49,30 @@ class Reducer {
   void post_ready();
   void work();
   void reduce(int64_t bucket);
-  void carry(const Piece& bucket);
-  // `data`: a bucket in host memory.
+  void carry(const Piece& bucket, Stream stream);
+  // `data`: a bucket where messages lie.
   void exchange_parts(int64_t bucket, std::byte* data);
   void gather_parts(int64_t bucket, const std::string& what, std::byte* data, size_t element);
   std::byte* at(Storage& s, int64_t element) const;
   bool on_host() const { return parameters_.device() == Device::cpu; }
+  const DeviceTable& device() const { return device_table(parameters_.device()); }
+  Device where() const { return nccl_ ? parameters_.device() : Device::cpu; }  // messages lie
+  Communicator& carrier() { return nccl_ ? static_cast<Communicator&>(*gpus_) : ranks_; }
 
   Parameters& parameters_;
   Communicator& ranks_;
   const Shards& shards_;
   const int64_t slots_;
-  const bool gather_;
+  const bool gather_, nccl_;
   const size_t element_;                          // bytes
   std::vector<std::shared_ptr<Storage>> levels_;  // of the counter
   int64_t finished_ = 0;                          // slots of this step
-  std::shared_ptr<Storage> received_;             // [ranks, largest part], in host memory
-  std::shared_ptr<Storage> staging_;              // a bucket in host memory, where gradients are on a device
+  std::shared_ptr<Storage> received_;             // [ranks, largest part], where messages lie
+  std::shared_ptr<Storage> staging_;              // a bucket in host memory, for gradients on a GPU without NCCL
   int64_t largest_part_ = 0;
+  std::optional<NcclCommunicator> gpus_;
+  Stream stream_;               // of the thread, on a GPU
+  std::vector<Event> written_;  // of each bucket: the backward pass is done with it
 
   // Of the backward pass that runs: leaves of each bucket that are still to come, and the next bucket to send off.
   std::vector<int64_t> open_;
