@@ -6,6 +6,8 @@
 // once, so that nobody gets away with not asking.
 #include "kernels/simt/nccl.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstring>
 #include <deque>
@@ -72,6 +74,7 @@ struct Call {
 };
 thread_local int depth = 0;  // of groups
 thread_local std::vector<Call> calls;
+thread_local const char* last_error = "";
 
 void finish_one(Group& group) {
   if (--group.left == 0) group.done = true;
@@ -121,11 +124,13 @@ void begin(const std::vector<Call>& all) {
 
 Result get_version(int* version) { return *version = 0, Result::success; }
 
+std::string first_of_id() { return say("twin of process ", getpid(), ", "); }
+
 Result get_unique_id(nccl::UniqueId* id) {
   static int64_t ids = 0;
   const std::lock_guard lock(mutex);
   *id = {};
-  std::snprintf(id->internal, sizeof id->internal, "twin %ld", long(++ids));
+  std::snprintf(id->internal, sizeof id->internal, "%s%ld", first_of_id().c_str(), long(++ids));
   return Result::success;
 }
 
@@ -134,6 +139,10 @@ Result comm_init_rank_config(Comm** comm, int ranks, nccl::UniqueId id, int rank
   if (comm == nullptr || config == nullptr || config->magic != 0xcafebeef || config->blocking != 0 || rank < 0 ||
       rank >= ranks)
     return Result::invalid_argument;
+  if (!std::string(id.internal).starts_with(first_of_id())) {
+    last_error = "ranks of the emulated GPU are threads of one process; train.between_gpus = \"host\" serves others";
+    return Result::invalid_usage;
+  }
   auto& hub = hubs[id.internal];
   if (!hub) hub = std::make_shared<Hub>(ranks);
   if (hub->ranks != ranks || hub->joined == ranks) return Result::invalid_usage;
@@ -187,7 +196,7 @@ const char* get_error_string(Result result) {
   }
 }
 
-const char* get_last_error(Comm*) { return ""; }
+const char* get_last_error(Comm*) { return last_error; }
 
 Result group_start() { return ++depth, Result::success; }
 

@@ -65,20 +65,19 @@ TEST(Nccl, ExchangesMessagesOfAnySizeBetweenAllGpus) {
   }
 }
 
-// Whoever does not come to an exchange is named by the hosts, before NCCL is asked for anything.
+// Whoever does not come to an exchange is named by the hosts, by the first of them to lose patience, before NCCL is
+// asked for anything.
 TEST(Nccl, ARankThatDoesNotComeIsNamedWithStepAndExchange) {
   if (!twins()) return;
   const auto start = Clock::now();
-  EXPECT_ERROR(on_ranks(
-                   3,
-                   [](Communicator& ranks) {
-                     Gpu gpu(ranks);
-                     ranks.set_step(7);
-                     if (ranks.rank() != 2) exchange_all(gpu, "gradients of bucket 4");
-                   },
-                   1, 0.5),
-               Exit::peer,
-               "step 7: no answer from rank 2 within 0.5 s, waiting in \"gradients of bucket 4\" at rank 0");
+  EXPECT_ERROR(on_ranks(3,
+                        [](Communicator& ranks) {
+                          Gpu gpu(ranks);
+                          ranks.set_step(7);
+                          ranks.set_deadline(0.5);
+                          if (ranks.rank() != 2) exchange_all(gpu, "gradients of bucket 4");
+                        }),
+               Exit::peer, "step 7: no answer from rank 2 within 0.5 s, waiting in \"gradients of bucket 4\" at rank");
   EXPECT_LT(Clock::now() - start, std::chrono::seconds(10));
 }
 
@@ -99,23 +98,21 @@ TEST(Nccl, ARankThatStallsInTheMiddleIsNamedByARollCall) {
   if (!twins()) return;
   std::vector<std::string> messages(3);
   const auto start = Clock::now();
-  on_ranks(
-      3,
-      [&](Communicator& ranks) {
-        Gpu gpu(ranks);
-        barrier(ranks, "all are there");
-        try {
-          ranks.rank() == 1 ? stall(ranks, "weights") : exchange_all(gpu, "weights");
-        } catch (const Error& e) {
-          EXPECT_EQ(e.code, Exit::peer);
-          messages[size_t(ranks.rank())] = e.what();
-          EXPECT_ERROR(exchange_all(gpu), Exit::failure, "has left the others");
-        }
-      },
-      1, 0.4);
+  on_ranks(3, [&](Communicator& ranks) {
+    Gpu gpu(ranks);
+    barrier(ranks, "all are there");
+    ranks.set_deadline(1);
+    try {
+      ranks.rank() == 1 ? stall(ranks, "weights") : exchange_all(gpu, "weights");
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code, Exit::peer);
+      messages[size_t(ranks.rank())] = e.what();
+      EXPECT_ERROR(exchange_all(gpu), Exit::failure, "has left the others");
+    }
+  });
   for (const int r : {0, 2})
-    EXPECT_EQ(messages[size_t(r)].find("no answer from rank 1 within 0.4 s, waiting in \"weights; not done in 0.4 s; "
-                                       "roll call\" at rank"),
+    EXPECT_EQ(messages[size_t(r)].find("no answer from rank 1 within 1 s, waiting in \"weights; not done in 1 s; roll "
+                                       "call\" at rank"),
               0u)
         << messages[size_t(r)];
   EXPECT_EQ(messages[1], "");
