@@ -31,7 +31,7 @@ void Communicator::exchange(const std::string& what, std::span<const Bytes> send
   const Bytes from = send[size_t(rank_)];
   const MutableBytes to = receive[size_t(rank_)];
   require(from.size() == to.size(), what, ": ", from.size(), " bytes to oneself, ", to.size(), " expected");
-  if (!to.empty() && to.data() != from.data()) std::memcpy(to.data(), from.data(), to.size());
+  if (!to.empty() && to.data() != from.data()) keep(to, from);
   if (alone()) return;
   if (before_) before_();
   carry(what, send, receive);

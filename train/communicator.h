@@ -23,6 +23,7 @@ using MutableBytes = std::span<std::byte>;
 
 class Communicator {
  public:
+  using Clock = std::chrono::steady_clock;
   virtual ~Communicator() = default;
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -41,21 +42,26 @@ class Communicator {
   // Where a thread of this rank has exchanges of its own to make (train/reducer.h): called before every exchange, by
   // whichever thread, so that all others can be held back until they are made. Their order is then the same everywhere.
   void before_exchanges(std::function<void()> f) { before_ = std::move(f); }
+  Clock::duration deadline() const { return std::chrono::duration_cast<Clock::duration>(deadline_); }
   void set_step(int64_t step) { step_ = step; }  // that messages of failures name
+  // Throws what a rank that has left the others gave as its reason; for those who wait for something else than an
+  // exchange, between two exchanges.
+  virtual void listen() {}
+  // The Error of a rank that waits in `what` for `who`, in vain.
+  Error silence(const std::string& what, const std::string& who) const;
   // Called, perhaps by another thread, where this process has to end without returning from an exchange.
   void when_lost(std::function<void(const Error&)> f) { when_lost_ = std::move(f); }
 
  protected:
   Communicator(int rank, int size) : rank_(rank), size_(size) {}
-  using Clock = std::chrono::steady_clock;
 
   // The messages between different ranks; sizes were checked.
   virtual void carry(const std::string& what, std::span<const Bytes> send, std::span<const MutableBytes> receive) = 0;
+  // Where messages lie: a message to oneself.
+  virtual void keep(MutableBytes to, Bytes from) { std::memcpy(to.data(), from.data(), to.size()); }
   // The Error of ranks that did not answer in time, or that said they leave.
   [[noreturn]] void fail_waiting(const std::string& what, const std::vector<int>& silent) const;
-  Error silence(const std::string& what, const std::string& who) const;
   [[noreturn]] static void fail_left(int rank, const Error& why);
-  Clock::duration deadline() const { return std::chrono::duration_cast<Clock::duration>(deadline_); }
   std::function<void(const Error&)> when_lost_;
 
  private:

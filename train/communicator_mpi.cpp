@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "train/patience.h"
 #include "train/watchdog.h"
 
 namespace hinoki {
@@ -20,21 +21,6 @@ constexpr int kTag = 1;
 constexpr auto kGrace = std::chrono::seconds(1);     // for the polling loop to find out before the watchdog does
 constexpr auto kSilence = std::chrono::seconds(4);   // no call that only looks takes so long
 constexpr auto kFarewell = std::chrono::seconds(1);  // the longest that leaving may take
-
-// Waiting for a peer must not take the core from whoever computes on it: at first the core is only offered, then the
-// thread sleeps.
-class Patience {
- public:
-  void pause() {
-    if (++turns_ < 200)
-      std::this_thread::yield();
-    else
-      std::this_thread::sleep_for(std::chrono::microseconds(turns_ < 2000 ? 50 : 500));
-  }
-
- private:
-  int turns_ = 0;
-};
 
 class MpiCommunicator final : public Communicator {
  public:
@@ -74,6 +60,12 @@ class MpiCommunicator final : public Communicator {
     Patience patience;
     for (const auto until = Clock::now() + kFarewell; !done && Clock::now() < until; patience.pause())
       if (MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+  }
+
+  void listen() override {
+    if (left_) return;
+    const Watchdog::Watch watch(dog_, "listening", Clock::now() + kSilence, kSilence);
+    hear_farewells();
   }
 
   // For calls into MPI that do not return: says what is lost and ends the process.

@@ -22,6 +22,11 @@ void ThreadCommunicator::carry(const std::string& what, std::span<const Bytes> s
   }
 }
 
+void ThreadCommunicator::listen() {
+  const std::lock_guard lock(hub_.mutex_);
+  if (!hub_.left_.empty()) fail_left(hub_.left_.begin()->first, hub_.left_.begin()->second);
+}
+
 void ThreadCommunicator::leave(const Error& why) noexcept {
   const std::lock_guard lock(hub_.mutex_);
   hub_.left_.emplace(rank(), why);

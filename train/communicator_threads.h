@@ -29,6 +29,7 @@ class ThreadCommunicator final : public Communicator {
  public:
   ThreadCommunicator(ThreadHub& hub, int rank) : Communicator(rank, hub.ranks()), hub_(hub) {}
   void leave(const Error& why) noexcept override;
+  void listen() override;
 
  private:
   void carry(const std::string& what, std::span<const Bytes> send, std::span<const MutableBytes> receive) override;

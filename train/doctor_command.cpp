@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/isa.h"
 #include "core/base/json.h"
+#include "core/base/nccl.h"
 #include "core/base/parallel.h"
 #include "train/commands.h"
 #include "train/fleet_facts.h"
@@ -43,6 +44,11 @@ std::string describe_gpu(int index) {
              " free");
 }
 
+std::string describe_nccl() {
+  const nccl::Presence here = nccl::look_for_library();
+  return here.found ? here.text : "none (" + here.text + ")";
+}
+
 std::vector<Finding> examine_machine(const std::string& folder, int rank) {
   const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
   const double space = double(std::filesystem::space(folder).available);
@@ -52,6 +58,7 @@ std::vector<Finding> examine_machine(const std::string& folder, int rank) {
            "a CPU with AVX2 and FMA is several times faster"},
           {true, "threads", std::to_string(pool().threads()), ""},
           {true, "GPU", describe_gpu(local_rank()), ""},
+          {true, "NCCL", describe_nccl(), ""},
           {memory > 2e9, "memory", mebibytes(memory), "the quickstart needs about 2 GB"},
           {space > 5e9, "free disk", folder + ": " + mebibytes(space),
            "snapshots take 12 bytes a parameter, and two are kept"},

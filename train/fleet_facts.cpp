@@ -14,6 +14,7 @@
 #include "core/base/hash128.h"
 #include "core/base/isa.h"
 #include "core/base/json.h"
+#include "core/base/nccl.h"
 #include "core/base/parallel.h"
 
 namespace hinoki {
@@ -157,6 +158,7 @@ RankFacts facts_of_this_rank() {
   RankFacts f;
   f.host = host_name();
   f.program = hash_of_file("/proc/self/exe");
+  if (has_device(Device::cuda)) nccl::look_for_library();  // to stand among what is loaded
   f.libraries = loaded_libraries();
   f.kernels = name_of(active_target());
   f.cores = allowed_cores();

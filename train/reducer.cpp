@@ -12,7 +12,7 @@ namespace hinoki {
 namespace {
 
 // The sum of `terms` arrays in tree order, however many: every round leaves one array for eight.
-void sum_all(std::vector<void*> terms, void* y, int64_t count, DType dtype, Device device) {
+void sum_all(std::vector<void*> terms, void* y, int64_t count, DType dtype, Device device, Stream stream) {
   while (true) {
     const size_t n = std::min<size_t>(terms.size(), kernels::TreeSum::kMostTerms);
     std::vector<void*> sums;
@@ -20,7 +20,7 @@ void sum_all(std::vector<void*> terms, void* y, int64_t count, DType dtype, Devi
       void* const to = terms.size() <= n ? y : terms[first];
       kernels::TreeSum k{.x = {}, .terms = int(n), .y = to, .count = count, .dtype = dtype};
       std::copy_n(terms.begin() + int64_t(first), n, k.x);
-      kernels::tree_sum.run(device, {}, k);
+      kernels::tree_sum.run(device, stream, k);
       sums.push_back(to);
     }
     if (sums.size() == 1) return;
@@ -36,23 +36,28 @@ std::shared_ptr<Storage> zero_storage(size_t bytes, Device device, size_t elemen
 
 }  // namespace
 
-Reducer::Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather)
+Reducer::Reducer(Parameters& parameters, Communicator& ranks, const Shards& shards, int64_t slots, bool gather,
+                 bool nccl)
     : parameters_(parameters),
       ranks_(ranks),
       shards_(shards),
       slots_(slots),
       gather_(gather),
+      nccl_(nccl && !on_host()),
       element_(size_of(parameters.master_dtype())) {
   const size_t flat = size_t(parameters.flat_size()) * element_;
   for (int64_t n = 1; n < slots; n *= 2) levels_.push_back(zero_storage(flat, parameters.device(), element_));
   if (ranks.alone()) return;
   for (int64_t b = 0; b < shards.buckets(); ++b)
     for (int r = 0; r < ranks.size(); ++r) largest_part_ = std::max(largest_part_, shards.part(b, r).size());
-  received_ = Storage::allocate(size_t(largest_part_) * element_ * size_t(ranks.size()));
-  if (on_host())
-    thread_ = traced_thread("reducer", [this] { work(); }), ranks.before_exchanges([this] { let_gathers_go_first(); });
-  else
-    staging_ = Storage::allocate(size_t(shards.bucket_size()) * element_);
+  received_ = Storage::allocate(size_t(largest_part_) * element_ * size_t(ranks.size()), where(), element_);
+  if (!on_host()) {
+    if (!nccl_) staging_ = Storage::allocate(size_t(shards.bucket_size()) * element_);
+    stream_ = device().make_stream();
+    for (int64_t b = 0; b < shards.buckets(); ++b) written_.push_back(device().make_event());
+  }
+  thread_ = traced_thread("reducer", [this] { work(); });
+  if (on_host()) ranks.before_exchanges([this] { let_gathers_go_first(); });
 }
 
 Reducer::~Reducer() {
@@ -64,6 +69,13 @@ Reducer::~Reducer() {
   if (thread_.joinable()) thread_.join();
   ranks_.before_exchanges({});
   parameters_.weight_storage().set_arrival(nullptr);
+  gpus_.reset();  // before its stream
+  for (const Event& event : written_) device().release_event(event);
+  if (stream_.handle != nullptr) device().release_stream(stream_);
+}
+
+void Reducer::connect() {
+  if (nccl_ && !ranks_.alone() && !gpus_) gpus_.emplace(ranks_, stream_);
 }
 
 int64_t Reducer::buffer_bytes() const {
@@ -80,21 +92,22 @@ std::byte* Reducer::at(Storage& s, int64_t element) const {
 // with the buffer there, not by a copy.
 void Reducer::finish_slot() {
   const Trace trace("carry");
-  carry({0, shards_.flat_size()});
+  carry({0, shards_.flat_size()}, {});
   const int level = std::countr_one(uint64_t(finished_));
   parameters_.gradient_storage().swap(*levels_[size_t(level)]);
   ++finished_;
 }
 
-void Reducer::carry(const Piece& p) {
+void Reducer::carry(const Piece& p, Stream stream) {
   Storage& sum = parameters_.gradient_storage();
   for (int level = 0; finished_ >> level & 1; ++level)
     sum_all({at(*levels_[size_t(level)], p.begin), at(sum, p.begin)}, at(sum, p.begin), p.size(),
-            parameters_.master_dtype(), parameters_.device());
+            parameters_.master_dtype(), parameters_.device(), stream);
 }
 
 LeafHook Reducer::hook() {
-  if (ranks_.alone() || !on_host()) return {};
+  if (ranks_.alone()) return {};
+  connect();
   open_.assign(size_t(shards_.buckets()), 0);
   for (const Parameter& p : parameters_.all())
     for (int64_t b = shards_.bucket_of(p.offset); p.size() > 0 && b <= shards_.bucket_of(p.offset + p.size() - 1); ++b)
@@ -115,7 +128,8 @@ void Reducer::leaf_done(const std::shared_ptr<Leaf>& leaf) {
 
 void Reducer::post_ready() {
   const int64_t before = next_;
-  while (next_ >= 0 && open_[size_t(next_)] == 0) --next_;
+  for (; next_ >= 0 && open_[size_t(next_)] == 0; --next_)
+    if (!on_host()) device().record(written_[size_t(next_)], {});
   if (next_ == before) return;
   {
     const std::lock_guard lock(mutex_);
@@ -124,13 +138,10 @@ void Reducer::post_ready() {
   changed_.notify_all();
 }
 
-// On a device all is done at the end, on this thread: gradients pass through host memory there.
 // What no backward pass has reached is zero by now.
 void Reducer::finish() {
   if (ranks_.alone()) {
-    Trace("carry"), carry({0, shards_.flat_size()});
-  } else if (!on_host()) {
-    for (int64_t b = shards_.buckets(); b-- > 0;) reduce(b);
+    Trace("carry"), carry({0, shards_.flat_size()}, {});
   } else {
     require(hooked_, "the last backward pass of the step had no hook");
     std::fill(open_.begin(), open_.end(), 0);
@@ -201,22 +212,21 @@ double Reducer::take_waited() {
 }
 
 void Reducer::reduce(int64_t bucket) {
+  if (!on_host()) Trace("wait for the GPU", "bucket", bucket), device().await(written_[size_t(bucket)]);
   const Trace trace("bucket", "bucket", bucket);
   const Piece whole = shards_.bucket(bucket), mine = shards_.part(bucket, ranks_.rank());
-  Storage& sum = parameters_.gradient_storage();
-  Trace("carry", "bucket", bucket), carry(whole);
-  std::byte* const data = on_host() ? at(sum, whole.begin) : at(*staging_, 0);
-  const auto stage = [&](const Piece& p, bool back) {
-    if (on_host()) return;
-    std::byte *const there = at(sum, p.begin), *const here = data + size_t(p.begin - whole.begin) * element_;
-    const Device device = parameters_.device();
-    back ? copy_bytes(there, device, here, Device::cpu, size_t(p.size()) * element_)
-         : copy_bytes(here, Device::cpu, there, device, size_t(p.size()) * element_);
-  };
-  stage(whole, false);
+  std::byte* const there = at(parameters_.gradient_storage(), whole.begin);
+  Trace("carry", "bucket", bucket), carry(whole, stream_);
+  std::byte* const data = staging_ ? at(*staging_, 0) : there;
+  if (staging_) device().copy_out(data, there, size_t(whole.size()) * element_, stream_);
   exchange_parts(bucket, data);
   if (gather_) gather_parts(bucket, "gradients", data, element_);
-  stage(gather_ ? whole : mine, true);
+  if (staging_) {
+    const Piece summed = gather_ ? whole : mine;
+    const size_t offset = size_t(summed.begin - whole.begin) * element_;
+    device().copy_in(there + offset, data + offset, size_t(summed.size()) * element_, stream_);
+  }
+  if (!on_host()) device().synchronize(stream_);
 }
 
 void Reducer::exchange_parts(int64_t bucket, std::byte* data) {
@@ -234,10 +244,10 @@ void Reducer::exchange_parts(int64_t bucket, std::byte* data) {
     receive.emplace_back(term, own ? 0 : size_t(mine.size()) * element_);
     terms.push_back(term);
   }
-  Trace("exchange", "bucket", bucket), ranks_.exchange(say("gradients of bucket ", bucket), send, receive);
+  Trace("exchange", "bucket", bucket), carrier().exchange(say("gradients of bucket ", bucket), send, receive);
   const Trace trace("sum", "bucket", bucket);
   // The own part may be an inner term that a round of the tree writes over: its memory is the result's anyway.
-  sum_all(terms, result, mine.size(), parameters_.master_dtype(), Device::cpu);
+  sum_all(terms, result, mine.size(), parameters_.master_dtype(), where(), stream_);
 }
 
 void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* data, size_t element) {
@@ -250,14 +260,17 @@ void Reducer::gather_parts(int64_t bucket, const std::string& what, std::byte* d
   std::vector<MutableBytes> receive;
   for (int r = 0; r < ranks_.size(); ++r) receive.push_back(part(r));
   send[size_t(ranks_.rank())] = receive[size_t(ranks_.rank())] = {};
-  ranks_.exchange(say("gathering ", what, " of bucket ", bucket), send, receive);
+  carrier().exchange(say("gathering ", what, " of bucket ", bucket), send, receive);
 }
 
 void Reducer::gather_weights() {
+  connect();
   Storage& weights = parameters_.weight_storage();
   weights.touch();
   if (!on_host()) {
+    device().synchronize({});  // the update is done
     for (int64_t b = 0; b < shards_.buckets(); ++b) gather_weights_of(b);
+    device().synchronize(stream_);
     return;
   }
   {
@@ -276,10 +289,10 @@ void Reducer::gather_weights_of(int64_t bucket) {
   const Piece whole = shards_.bucket(bucket);
   std::byte* const there = static_cast<std::byte*>(weights.data()) + size_t(whole.begin) * element;
   const size_t bytes = size_t(whole.size()) * element;
-  std::byte* const data = on_host() ? there : at(*staging_, 0);
-  if (!on_host()) copy_bytes(data, Device::cpu, there, parameters_.device(), bytes);
+  std::byte* const data = staging_ ? at(*staging_, 0) : there;
+  if (staging_) device().copy_out(data, there, bytes, stream_);
   gather_parts(bucket, "weights", data, element);
-  if (!on_host()) copy_bytes(there, parameters_.device(), data, Device::cpu, bytes);
+  if (staging_) device().copy_in(there, data, bytes, stream_);
 }
 
 }  // namespace hinoki

@@ -45,7 +45,8 @@ Run::Run(const Recipe& recipe, Communicator& ranks)
   else
     start_from(config_.start_from);
   shards_.emplace(parameters_.flat_size(), int64_t(config_.train.bucket_mib * double(1 << 18)), ranks.size());
-  reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded());
+  reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded(),
+                                       config_.train.between_gpus == BetweenGpus::nccl);
   optimizer_ = sharded() ? std::make_unique<Optimizer>(parameters_, config_.optimizer, shards_->of(ranks.rank()))
                          : std::make_unique<Optimizer>(parameters_, config_.optimizer);
   saving_ = std::make_unique<Saving>(texts(), parameters_, *optimizer_, ranks_, sharded());
@@ -61,8 +62,9 @@ void Run::start_from(const std::string& folder) {
 }
 
 // Ranks that began with other weights would never agree again, and nothing else would tell.
-void Run::check_equal_weights() const {
+void Run::meet() {
   if (ranks_.alone()) return;
+  reducer_->connect();
   Hasher128 hasher;
   for (const Parameter& p : parameters_.all()) {
     const Tensor here = to_device(p.value.detach(), Device::cpu);

@@ -22,8 +22,9 @@ class Run {
   explicit Run(const Config& config) : Run(config, alone_) {}
   // Goes on from a verified snapshot of this run.
   void resume(const std::string& snapshot);
-  // All ranks hold the same weights. Not part of the constructor, which may fail at one rank alone.
-  void check_equal_weights() const;
+  // All ranks hold the same weights, and their GPUs find each other. Not part of the constructor, which may fail at one
+  // rank alone.
+  void meet();
 
   // One optimizer step over micro_batches x batch rows of data, of all ranks together. A loss or gradient that is not
   // finite, or a loss that jumps, leaves the weights as they were; it is an Error (Exit::numerical) that names the

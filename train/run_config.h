@@ -17,6 +17,11 @@ constexpr auto enum_names(Device) { return std::array{"cpu", "cuda"}; }
 enum class Precision { f32, tf32, bf16 };
 constexpr auto enum_names(Precision) { return std::array{"f32", "tf32", "bf16"}; }
 
+// How gradients and weights go from GPU to GPU: by NCCL, or through the memory of their hosts, by MPI. The bits are the
+// same.
+enum class BetweenGpus { nccl, host };
+constexpr auto enum_names(BetweenGpus) { return std::array{"nccl", "host"}; }
+
 struct OptimizerConfig {  // AdamW (Loshchilov & Hutter 2019)
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;  // of matrices; biases and norm weights have none
@@ -43,6 +48,7 @@ struct TrainConfig {
   int64_t reduction_slots = 0;  // 0: as many as there are ranks when the run begins
   int64_t zero = 0;             // 1: every rank keeps and updates a part of the optimizer's state (ZeRO-1)
   double bucket_mib = 16;       // of gradients that travel together
+  BetweenGpus between_gpus = BetweenGpus::nccl;
   double deadline = 300;        // seconds until a rank that does not answer is given up
 
   template <class Visitor>
@@ -55,6 +61,7 @@ struct TrainConfig {
     v("reduction_slots", reduction_slots, Range{0, 1 << 16});
     v("zero", zero, Range{0, 1});
     v("bucket_mib", bucket_mib, Range{0.25, 1 << 10});
+    v("between_gpus", between_gpus);
     v("deadline", deadline, Range{0.1});
   }
   void check() const {

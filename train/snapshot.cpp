@@ -71,7 +71,8 @@ void read_training_state(const std::string& folder, Parameters& parameters, Opti
 // Keys that say where and how often, not what is computed.
 bool harmless(const std::string& line) {
   for (const char* key :
-       {"run ", "log.", "samples.", "start_from ", "train.zero ", "train.bucket_mib ", "train.deadline "})
+       {"run ", "log.", "samples.", "start_from ", "train.zero ", "train.bucket_mib ", "train.between_gpus ",
+        "train.deadline "})
     if (line.starts_with(key)) return true;
   return false;
 }

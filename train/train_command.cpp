@@ -115,7 +115,7 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime:
     steps_done = run->steps_done();
   });
   const Recipe& recipe = run->recipe();
-  run->check_equal_weights();
+  run->meet();
   if (!snapshot.empty()) inform("resumed from ", snapshot);
   if (run->steps_done() > 0 && run->steps_done() >= config.train.steps)
     inform("all ", config.train.steps, " steps are done; a larger train.steps goes on");

@@ -28,6 +28,16 @@ struct DeviceTable {
   void (*fill)(void* to, unsigned char value, size_t bytes, Stream);
   void (*synchronize)(Stream);
 
+  // Streams beside the null stream, which run at the same time as it and go before it where both want the hardware; and
+  // events, which stand for all that a stream held when it was recorded there.
+  Stream (*make_stream)();
+  void (*release_stream)(Stream) noexcept;
+  Event (*make_event)();
+  void (*release_event)(Event) noexcept;
+  void (*record)(Event, Stream);
+  bool (*passed)(Event);  // does not wait
+  void (*await)(Event);
+
   // For those who must not fail, such as destructors: false where the bytes cannot be had. What has failed on the
   // device is not reported here, and stays to be reported to whoever asks next.
   bool (*peek)(void* host, const void* from, size_t bytes, Stream) noexcept;

@@ -106,6 +106,52 @@ void fill(void* to, unsigned char value, size_t bytes, Stream stream) {
   check(cudaMemsetAsync(to, value, bytes, on_device(stream)), "filling memory");
 }
 
+Stream make_stream() {
+  on_device({});
+  int least = 0, greatest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for the priorities of streams");
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest), "making a stream");
+  return {stream};
+}
+
+void release_stream(Stream stream) noexcept {
+  if (in_thread != chosen && cudaSetDevice(chosen) == cudaSuccess) in_thread = chosen;
+  if (cudaStreamDestroy(static_cast<cudaStream_t>(stream.handle)) != cudaSuccess) cudaGetLastError();
+}
+
+// Whoever waits for one sleeps: the core is wanted for other things.
+Event make_event() {
+  on_device({});
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event");
+  return {event};
+}
+
+void release_event(Event event) noexcept {
+  if (cudaEventDestroy(static_cast<cudaEvent_t>(event.handle)) != cudaSuccess) cudaGetLastError();
+}
+
+void record(Event event, Stream stream) {
+  check(cudaEventRecord(static_cast<cudaEvent_t>(event.handle), on_device(stream)), "recording an event");
+}
+
+bool passed(Event event) {
+  on_device({});
+  const cudaError_t state = cudaEventQuery(static_cast<cudaEvent_t>(event.handle));
+  if (state == cudaErrorNotReady) {
+    cudaGetLastError();  // or the next launch reports it
+    return false;
+  }
+  check(state, "asking about an event");
+  return true;
+}
+
+void await(Event event) {
+  on_device({});
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(event.handle)), "waiting for an event");
+}
+
 constexpr const char* kOrCpu = "; device = \"cpu\" needs no GPU";
 
 const DeviceTable* start(int index) {
@@ -139,6 +185,13 @@ const DeviceTable* start(int index) {
            .copy = copy,
            .fill = fill,
            .synchronize = synchronize,
+           .make_stream = make_stream,
+           .release_stream = release_stream,
+           .make_event = make_event,
+           .release_event = release_event,
+           .record = record,
+           .passed = passed,
+           .await = await,
            .peek = peek,
            .forget = nullptr};
   return &table;

@@ -5,12 +5,14 @@
 
 #include "kernels/cuda/fault.h"
 #include "kernels/simt/device_memory.h"
+#include "kernels/simt/queue.h"
 
 namespace hinoki::simt {
 namespace {
 
-void copy_in(void* to, const void* host, size_t bytes, Stream) {
+void copy_in(void* to, const void* host, size_t bytes, Stream stream) {
   if (bytes == 0) return;
+  require_idle(stream, "copy to the device");
   const DeviceAccess access;
   device_writes(to, bytes, "copy to the device");
   std::memcpy(to, host, bytes);
@@ -18,6 +20,7 @@ void copy_in(void* to, const void* host, size_t bytes, Stream) {
 
 void copy_out(void* host, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
+  require_idle(stream, "copy from the device");
   {
     const DeviceAccess access;
     device_holds(from, bytes, "copy from the device");
@@ -37,19 +40,26 @@ bool peek(void* host, const void* from, size_t bytes, Stream) noexcept {
   }
 }
 
-void copy(void* to, const void* from, size_t bytes, Stream) {
+void copy(void* to, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
+  require_idle(stream, "copy on the device");
   const DeviceAccess access;
   device_holds(from, bytes, "copy on the device");
   device_writes(to, bytes, "copy on the device");
   std::memcpy(to, from, bytes);
 }
 
-void fill(void* to, unsigned char value, size_t bytes, Stream) {
+void fill(void* to, unsigned char value, size_t bytes, Stream stream) {
   if (bytes == 0) return;
+  require_idle(stream, "fill on the device");
   const DeviceAccess access;
   device_writes(to, bytes, "fill on the device");
   std::memset(to, value, bytes);
+}
+
+void synchronize(Stream stream) {
+  require_idle(stream, "waiting for a stream");
+  kernels::check_faults(stream);
 }
 
 constexpr DeviceTable kTable{
@@ -63,7 +73,14 @@ constexpr DeviceTable kTable{
     .copy_out = copy_out,
     .copy = copy,
     .fill = fill,
-    .synchronize = kernels::check_faults,
+    .synchronize = synchronize,
+    .make_stream = make_stream,
+    .release_stream = release_stream,
+    .make_event = make_event,
+    .release_event = release_event,
+    .record = record,
+    .passed = passed,
+    .await = await,
     .peek = peek,
     .forget = forget_device,
 };

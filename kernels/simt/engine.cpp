@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "kernels/simt/device_memory.h"
+#include "kernels/simt/queue.h"
 
 namespace hinoki::simt {
 
@@ -228,6 +229,7 @@ Engine& the_engine() {
 
 void run_grid(const Launch& launch) {
   require_sound(launch);
+  require_idle(launch.stream, "a kernel");
   const DeviceAccess one_at_a_time;
   Engine& e = the_engine();
   const uint32_t schedule = schedules().take();

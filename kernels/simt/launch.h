@@ -19,6 +19,7 @@ struct Launch {
   void (*body)(void* params);
   void* params;
   size_t params_bytes;
+  Stream stream = {};
 };
 
 // Runs every thread of every block; throws Error naming kernel, block, thread and source lines if one does what it
@@ -35,7 +36,8 @@ uint64_t fiber_switches();
 
 // Starts a kernel; throws Error if it cannot start or goes wrong. A grid without blocks is no work.
 template <class... P>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, Stream, std::type_identity_t<P>... args) {
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
+            std::type_identity_t<P>... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   struct Params {
     void (*kernel)(P...);
@@ -51,7 +53,8 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, St
                   std::apply(call.kernel, call.args);
                 },
             .params = &params,
-            .params_bytes = sizeof params});
+            .params_bytes = sizeof params,
+            .stream = stream});
 }
 
 }  // namespace hinoki::simt

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/base/device.h"
+#include "core/base/nccl.h"
 #include "core/safetensors.h"
 #include "tests/end_to_end/tiny_program.h"
 
@@ -114,6 +115,33 @@ TEST(CudaProgram, UsesFinishedModels) {
     const double bound = 2 * 0x1p-23 * (16 + 4 * std::sqrt(64.0)) * largest;
     for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], bound) << e.name << " " << i;
   }
+}
+
+// Processes that exchange the gradients of their emulated GPUs by MPI, from a thread beside the one that trains.
+TEST(CudaProgram, RanksGiveTheSameBitsThroughTheirHosts) {
+  if (nccl::twins == nullptr) return;  // hardware needs a GPU for each
+  const test::TinyProgram p;
+  const auto train = [&](const std::string& run, const std::string& zero, int ranks) {
+    test::run_program({"train", p.config(run), "device=cuda", "train.steps=3", "train.batch=1", "train.micro_batches=2",
+                       "train.reduction_slots=2", "train.between_gpus=host", "train.zero=" + zero},
+                      {.ranks = ranks});
+    return test::weights_of(p.newest_snapshot(p.path(run)));
+  };
+  const std::string alone = train("alone", "0", 0);
+  EXPECT_TRUE(train("two", "0", 2) == alone);
+  EXPECT_TRUE(train("sharded", "1", 2) == alone);
+}
+
+TEST(CudaProgram, RanksThatNcclRefusesAreToldWhatServesThem) {
+  if (nccl::twins == nullptr) return;
+  const test::TinyProgram p;
+  const auto outcome =
+      test::run_program({"train", p.config("two"), "device=cuda", "train.micro_batches=2"}, {.ranks = 2});
+  EXPECT_FALSE(std::filesystem::exists(p.path("two") + "/snapshots"));
+  EXPECT_NE(outcome.err.find("connecting the GPUs: NCCL: invalid usage (ranks of the emulated GPU are threads of one "
+                             "process; train.between_gpus = \"host\" serves others)"),
+            std::string::npos)
+      << outcome.err;
 }
 
 }  // namespace

@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-#include <mutex>
+#include <cmath>
 
 #include "core/base/log.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/ranks_run.h"
 #include "tests/support/tiny_run.h"
 #include "train/plan.h"
 #include "train/publication.h"
@@ -17,15 +17,9 @@
 namespace hinoki {
 namespace {
 
-struct Bits {
-  std::vector<double> losses, norms, evaluations;
-  std::map<std::string, std::string> weights, moments;
-  bool operator==(const Bits&) const = default;
-};
-
-std::string raw(const Tensor& t) {
-  return {static_cast<const char*>(t.data()), size_t(t.numel()) * size_of(t.dtype())};
-}
+using test::Bits;
+using test::train;
+using test::Way;
 
 // A model of several chunks and buckets.
 GptConfig wide(const test::TinyRun& tiny, const std::string& folder) {
@@ -36,50 +30,6 @@ GptConfig wide(const test::TinyRun& tiny, const std::string& folder) {
   c.learning_rate = {.peak = 3e-3, .warmup = 3};
   c.log.evaluate_sequences = 7;
   return c;
-}
-
-struct Way {
-  int ranks = 1, threads = 1;
-  int64_t zero = 0;
-};
-
-// Steps of a run, from its newest snapshot or from the start, up to `until`; then what all ranks hold.
-Bits train(GptConfig config, const Way& way, int64_t until, bool save = false) {
-  config.train.zero = way.zero;
-  Bits bits;
-  std::mutex mutex;
-  test::on_ranks(
-      way.ranks,
-      [&](Communicator& ranks) {
-        hinoki::Run run(config, ranks);
-        if (const auto usable = find_usable(config.run + "/snapshots"); usable.found) run.resume(usable.found->path);
-        std::vector<double> losses, norms;
-        while (run.steps_done() < until) {
-          const StepReport r = run.step();
-          losses.push_back(r.loss);
-          norms.push_back(r.gradient_norm);
-        }
-        if (save) run.save();
-        const double evaluation = run.validate().loss;
-        const std::lock_guard lock(mutex);
-        if (ranks.first()) {
-          bits.losses = losses;
-          bits.norms = norms;
-          bits.evaluations = {evaluation};
-          for (const Parameter& p : run.parameters().all()) bits.weights[p.name] = raw(p.value);
-        }
-        for (const OwnedPart& p : run.optimizer().parts()) {  // every rank's, put together
-          const size_t bytes = size_t(p.size) * 4, at = size_t(p.begin) * 4;
-          for (const auto& [name, moment] :
-               {std::pair("m.", run.optimizer().first_moment(p)), std::pair("v.", run.optimizer().second_moment(p))}) {
-            std::string& whole = bits.moments[name + p.parameter->name];
-            whole.resize(size_t(p.parameter->size()) * 4);
-            whole.replace(at, bytes, raw(moment));
-          }
-        }
-      },
-      way.threads);
-  return bits;
 }
 
 class Ranks : public testing::Test {
@@ -150,7 +100,7 @@ TEST_F(Ranks, ThatBeginWithOtherWeightsAreRefused) {
                               [&](Communicator& ranks) {
                                 GptConfig config = wide(tiny, "run");
                                 config.train.seed = 5 + ranks.rank();
-                                hinoki::Run(config, ranks).check_equal_weights();
+                                hinoki::Run(config, ranks).meet();
                               }),
                Exit::failure, "rank 1 has other weights than rank 0");
 }
