@@ -157,7 +157,10 @@ const bool ready = conv1d.provide(kTarget, [](const Conv1d& k, Stream) {
     for_groups(k.shape, [&](const Group& g) { forward<T>(k, g); });
   });
 }) && conv1d_grad_input.provide(kTarget, [](const Conv1dGradInput& k, Stream) {
-  visit_float(k.shape.dtype, [&]<class T>() { for_groups(k.shape, [&](const Group& g) { grad_input<T>(k, g); }); });
+  visit_float(k.shape.dtype, [&]<class T>() {
+    if (GroupTiles<T>::fits(k.shape)) return GroupTiles<T>(k.shape).grad_input(k);
+    for_groups(k.shape, [&](const Group& g) { grad_input<T>(k, g); });
+  });
 }) && conv1d_grad_weight.provide(kTarget, [](const Conv1dGradWeight& k, Stream) {
   visit_float(k.shape.dtype, [&]<class T>() {
     if (OneChannel<T>::fits(k.shape)) return OneChannel<T>(k.shape).grad_weight(k);
