@@ -1,6 +1,9 @@
+#include "kernels/conv1d.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
@@ -100,6 +103,14 @@ TEST(Conv1d, LargerThanABlock) {
   check({2, 130, 40, 70, 3, {.stride = 2, .gelu_input = true}});
   check({1, 60, 200, 20, 3, {.stride = 2}});
   check({2, 150, 32, 32, 40, {.pad_left = 20, .pad_right = 19, .groups = 2}});
+}
+
+// On CUDA the batch goes in pieces where its windows are too many.
+TEST(Conv1d, InPieces) {
+  const int64_t before = std::exchange(kernels::conv1d_room_limit, 2 * 16 * 15);  // two rows of three
+  check({3, 33, 5, 9, 3, {.stride = 2, .gelu_input = true}});
+  check({3, 12, 4, 4, 3, {.pad_left = 1, .pad_right = 1, .groups = 2}});
+  kernels::conv1d_room_limit = before;
 }
 
 TEST(Conv1d, TakesNoRows) { check({0, 9, 3, 4, 3, {.stride = 2}}); }
