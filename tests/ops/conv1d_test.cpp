@@ -77,6 +77,8 @@ TEST(Conv1d, OneChannelIn) {
   for (const bool biased : {false, true}) {
     check({2, 61, 1, 33, 10, {.stride = 5}, biased});
     check({1, 400, 1, 16, 10, {.stride = 5}, biased});
+    check({2, 200, 1, 150, 10, {.stride = 5}, biased});  // wider than a block of channels
+    check({1, 350, 1, 192, 10, {.stride = 5}, biased});  // and written past the caches
     check({2, 23, 1, 1, 3, {.stride = 1, .pad_left = 1, .pad_right = 1, .gelu_input = true}, biased});
   }
 }
