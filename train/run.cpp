@@ -45,6 +45,7 @@ Run::Run(const Recipe& recipe, Communicator& ranks)
   reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded());
   optimizer_ = sharded() ? std::make_unique<Optimizer>(parameters_, config_.optimizer, shards_->of(ranks.rank()))
                          : std::make_unique<Optimizer>(parameters_, config_.optimizer);
+  optimizer_->learn_from([this](const Parameter& p) { return task_->learns_from(p); });
   saving_ = std::make_unique<Saving>(texts(), parameters_, *optimizer_, ranks_, sharded());
   task_->check_end();
 }
