@@ -36,6 +36,8 @@ Tensor linear_joined(const Tensor& x, const std::vector<Tensor>& weights, const 
 
 // The Gaussian error linear unit (Hendrycks & Gimpel 2016): x * Phi(x), exactly or by its tanh approximation.
 enum class Gelu { erf, tanh };
+// x is kept, the values are not.
+Tensor gelu(const Tensor& x, Gelu form);
 struct MlpWeights {
   Tensor up, up_bias = {};      // [inner, in] (in_out: [in, inner]), [inner]
   Tensor down, down_bias = {};  // [out, inner] (in_out: [inner, out]), [out]
@@ -53,6 +55,27 @@ struct Normed {
 };
 Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight,
                            const Tensor& bias, double eps);
+
+struct Conv1dOptions {
+  int64_t stride = 1;
+  int64_t pad_left = 0, pad_right = 0;  // zeros before and after each row of the batch
+  int64_t groups = 1;
+  bool gelu_input = false;  // convolve gelu(x), erf form: of a chain of convolutions only the sums before GELU are kept
+};
+// y[b, t, o] = bias[o] + sum over k, c of x[b, t * stride + k - pad_left, c] * weight[o, c, k] for x [batch, time, in],
+// weight [out, in / groups, kernel] (the layout of PyTorch), bias [out] or undefined -> [batch, frames, out] with
+// frames = (time + pads - kernel) / stride + 1. Output channel o sees the input channels of its own group.
+Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv1dOptions& options);
+
+// Normalises every channel over time, and over the channels of its group (Wu & He 2018): x [batch, time, channels],
+// weight and bias [channels], biased variance, eps inside the root. With `lengths`, i32 [batch], only the first
+// lengths[b] frames of row b count, and are normalised by those; the others become 0.
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                  const Tensor& lengths = {});
+
+// v * g / |v| with the norm over all axes but the last, for v [out, in, kernel], g [1, 1, kernel] (Salimans & Kingma
+// 2016, as HuBERT's positional convolution uses it).
+Tensor weight_norm(const Tensor& v, const Tensor& g);
 
 // How q, k and v lie in the last axis of a packed projection [batch, time, 3 * heads * dim].
 enum class QkvLayout { per_head, blocks };  // [heads][q k v][dim] (GPT-NeoX)  or  [q k v][heads][dim] (GPT-2)

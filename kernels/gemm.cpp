@@ -3,11 +3,9 @@
 // another.
 #include "kernels/gemm.h"
 
-#include <unistd.h>
-
 #include "core/base/blas.h"
-#include "core/base/parallel.h"
 #include "core/base/scratch.h"
+#include "kernels/cpu/blocking.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/target.h"
 #include "kernels/gemm_sums.h"
@@ -18,53 +16,10 @@ namespace {
 // Scratch slots of a task.
 enum Slot { kSlotA, kSlotB, kSlotEdge, kSlotWide };
 
-// How the work is cut. None of it shows in the result.
-struct Blocking {
-  int64_t depth;          // k of one pass over a task's part of C
-  int64_t columns, rows;  // of C in a task
-};
-
-// Bytes of packed B that a second-level cache keeps while A and C pass through it.
-int64_t room_for_b() {
-#if defined(_SC_LEVEL2_CACHE_SIZE)
-  static const int64_t bytes = std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE), 512 << 10, 2 << 20) * 2 / 3;
-#else
-  constexpr int64_t bytes = 512 << 10;
-#endif
-  return bytes;
-}
-
-template <class T>
-Blocking choose_blocking(const Gemm& g) {
-  // A panel of A (28 KiB) stays in the first-level cache beside the columns of B that pass by; measured for f32 on the
-  // GPT's shapes: 2 % faster than 768, which leaves no room, and than 256, which reads and writes C more often.
-  constexpr int64_t depth_limit = 2048 / sizeof(T);
-  const int64_t cache = room_for_b() / int64_t(sizeof(T));
-  const int64_t passes = std::max<int64_t>(1, ceil_div(g.k, depth_limit));
-  const int64_t depth = std::max<int64_t>(kChunk<T>, round_up(ceil_div(g.k, passes), kChunk<T>));
-  const int64_t widest = std::max<int64_t>(1, cache / depth / kTileColumns<T>) * kTileColumns<T>;
-  const bool small = double(g.m) * double(g.n) * double(g.k) < 1e6;  // not worth waking anybody
-  const int64_t threads = small ? 1 : pool().threads();
-  // The cut with the least work for the busiest thread: multiplying, and packing A for each block of columns and B for
-  // each block of rows. An element packed costs about as much as 8 (of A) or 16 (of B, transposed) multiply-adds.
-  Blocking best{};
-  double least = 1e300;
-  const int64_t fewest = ceil_div(g.n, widest);
-  for (int64_t across = fewest; across <= fewest + threads; ++across) {
-    const int64_t columns = round_up(ceil_div(g.n, across), kTileColumns<T>), used = ceil_div(g.n, columns);
-    const int64_t rows = round_up(ceil_div(g.m, ceil_div(threads, used)), kTileRows),
-                  tasks = used * ceil_div(g.m, rows);
-    const double r = double(std::min(rows, g.m)), c = double(columns);
-    const double work = double(ceil_div(tasks, threads)) * (r * c + 8 * r + 16 * c);
-    if (work < least) least = work, best = {.depth = depth, .columns = columns, .rows = rows};
-  }
-  return best;
-}
-
 template <class T, class Stored>
 class Product {
  public:
-  explicit Product(const Gemm& g) : g(g), cut_(choose_blocking<T>(g)) {}
+  explicit Product(const Gemm& g) : g(g), cut_(choose_blocking<T>(g.m, g.n, g.k)) {}
 
   void run() const {
     const int64_t across = ceil_div(g.n, cut_.columns), down = ceil_div(g.m, cut_.rows);

@@ -14,9 +14,10 @@ struct Linear {
   WeightLayout layout;
 
   // weight [out, in] (or [in, out]); no bias if `biased` is false.
-  Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in)
+  Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in,
+         Init bias_init = zeros_init())
       : weight(s.parameter("weight", layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out}, init)),
-        bias(biased ? s.parameter("bias", {out}, zeros_init()) : Tensor()),
+        bias(biased ? s.parameter("bias", {out}, bias_init) : Tensor()),
         layout(layout) {}
 
   Tensor operator()(const Tensor& x) const { return linear(x, weight, bias, layout); }

@@ -1,0 +1,177 @@
+// Products with a matrix of windows: as the left factor, C = windows * B, which a convolution and the gradient of its
+// input are, and as the right one, C = A^T * windows, which the gradient of its weight is. Each element of C is one
+// chain of multiply-adds, as in kernels/gemm.h.
+#pragma once
+#include "core/base/scratch.h"
+#include "kernels/cpu/blocking.h"
+#include "kernels/cpu/windows.h"
+
+namespace hinoki::kernels::HINOKI_TARGET {
+
+// Scratch slots of a task.
+enum ProductSlot { kSlotPanels, kSlotBlock, kSlotEdge };
+
+// Runs a tile over the last columns of C, fewer than it has, through a full one beside them. `start` null: zeros.
+template <class T>
+void run_narrow_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
+  constexpr int columns = kTileColumns<T>;
+  T* const edge = scratch<T>(kSlotEdge, kTileRows * columns);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j)
+      edge[i * columns + j] = t.start && j < width ? t.start[i * t.start_stride + j] : T(0);
+  t.start = edge, t.start_stride = columns;
+  T* const c = std::exchange(t.c, edge);
+  const int64_t ldc = std::exchange(t.ldc, columns);
+  t.next_c = nullptr;
+  run(t);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < width; ++j) c[i * ldc + j] = edge[i * columns + j];
+}
+
+template <class T>
+void run_any_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
+  static constexpr T zero[kTileColumns<T>] = {};
+  if (width < kTileColumns<T>) return run_narrow_tile(t, run, rows, width);
+  if (t.start == nullptr) t.start = zero, t.start_stride = 0;
+  run(t);
+}
+
+template <class T>
+[[gnu::flatten]] void through_gelu(T* c, const T* x, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) c[i] *= gelu(x[i]).slope;
+}
+
+// C[b][t] = bias + windows[b][t] * B, times GELU's slope at `gelu_at`, if that is given.
+template <class T>
+struct WindowsTimes {
+  Windows<T> a;
+  const T* b;  // packed panels [columns / kTileColumns][width of a window][kTileColumns]
+  int64_t batch, columns;
+  T* c;                  // window t of row b of the batch at b * c_batch + t * ldc
+  int64_t c_batch, ldc;  // also of gelu_at
+  const T* bias = nullptr;
+  const T* gelu_at = nullptr;
+
+  // Windows are cut into panels row by row of the batch. Tasks sweep over their panels once for each stretch of k,
+  // whose part of B stays in the second-level cache; several tasks a thread, since cores may be shared.
+  void run() const {
+    const Panels panels(a.count);
+    const int64_t depth = choose_depth<T>(a.width),
+                  block = std::min(widest_block<T>(depth), round_up(columns, kTileColumns<T>));
+    const int64_t across = ceil_div(columns, block), total = batch * panels.count;
+    const int64_t share = std::max<int64_t>(8, ceil_div(total, 4 * pool().threads())), down = ceil_div(total, share);
+    parallel(across * down, [&](int64_t task) {
+      const int64_t begin = task % down * share, column = task / down * block;
+      run_task(panels, begin, std::min(total, begin + share), column, std::min(block, columns - column), depth);
+    });
+  }
+
+ private:
+  // A panel of A: where it comes from.
+  struct Source {
+    int64_t b, t, rows, p, k;
+  };
+
+  void run_task(const Panels& panels, int64_t begin, int64_t end, int64_t column, int64_t width, int64_t depth) const {
+    const int64_t room = panel_room<T>(depth);
+    T* const buffers = scratch<T>(kSlotPanels, size_t(2 * room));
+    int64_t p = 0;
+    do {
+      const int64_t k = std::min(depth, a.width - p);
+      const auto source = [&](int64_t i) {
+        const int64_t of_row = i % panels.count;
+        return Source{i / panels.count, panels.begin(of_row), panels.height(of_row), p, k};
+      };
+      pack(buffers + begin % 2 * room, source(begin), 0, 1);
+      for (int64_t i = begin; i < end; ++i)
+        run_panel(buffers + i % 2 * room, source(i), column, width, buffers + (i + 1) % 2 * room,
+                  i + 1 < end ? source(i + 1) : Source{});
+      p += depth;
+    } while (p < a.width);
+  }
+
+  // Part number `part` of `parts` of a panel, along k.
+  void pack(T* to, const Source& s, int64_t part, int64_t parts) const {
+    const int64_t chunks = ceil_div(s.k, kChunk<T>), begin = chunks * part / parts * kChunk<T>,
+                  end = std::min(s.k, chunks * (part + 1) / parts * kChunk<T>);
+    if (s.rows > 0 && begin < end) a.pack_rows_of(to + begin * s.rows, s.b, s.t, s.rows, s.p + begin, end - begin);
+  }
+
+  // While a panel runs, the next one is packed, part by part.
+  void run_panel(const T* packed, const Source& s, int64_t column, int64_t width, T* to, const Source& next) const {
+    constexpr int tile_columns = kTileColumns<T>;
+    const auto run = tile_function<T>(PanelLayout::by_row, s.rows);
+    const int64_t tiles = ceil_div(width, tile_columns), offset = s.b * c_batch + s.t * ldc + column;
+    for (int64_t j = 0; j < width; j += tile_columns) {
+      T* const to_c = c + offset + j;
+      const bool first = s.p == 0;
+      run_any_tile<T>({.a = packed,
+                       .b = b + (column + j) * a.width + s.p * tile_columns,
+                       .c = to_c,
+                       .ldc = ldc,
+                       .start = !first ? to_c
+                                : bias ? bias + column + j
+                                       : nullptr,
+                       .start_stride = first ? 0 : ldc,
+                       .k = s.k},
+                      run, s.rows, std::min<int64_t>(tile_columns, width - j));
+      pack(to, next, j / tile_columns, tiles);
+    }
+    if (gelu_at && s.p + s.k == a.width)
+      for (int64_t i = 0; i < s.rows; ++i) through_gelu(c + offset + i * ldc, gelu_at + offset + i * ldc, width);
+  }
+};
+
+// C[m][width of a window] = sum over the windows of all rows of the batch of A[window][m] times the window.
+template <class T>
+struct TimesWindows {
+  const T* a;  // [batch * windows][m], lda from row to row
+  int64_t lda, m;
+  Windows<T> b;
+  int64_t batch;
+  T* c;  // [m][width of a window], without gaps
+
+  void run() const {
+    const int64_t k = batch * b.count;
+    const Blocking cut = choose_blocking<T>(m, b.width, std::max<int64_t>(1, k));
+    const int64_t across = ceil_div(b.width, cut.columns), down = ceil_div(m, cut.rows);
+    parallel(across * down, [&](int64_t task) {
+      const int64_t row = task % down * cut.rows, column = task / down * cut.columns;
+      int64_t p = 0;
+      do {
+        run_pass(cut, row, std::min(cut.rows, m - row), column, std::min(cut.columns, b.width - column), p,
+                 std::min(cut.depth, k - p));
+        p += cut.depth;
+      } while (p < k);
+    });
+  }
+
+ private:
+  void run_pass(const Blocking& cut, int64_t row, int64_t rows, int64_t column, int64_t width, int64_t p,
+                int64_t k) const {
+    constexpr int tile_columns = kTileColumns<T>;
+    T* const packed = scratch<T>(kSlotBlock, size_t(cut.depth * cut.columns));
+    T* const panel = scratch<T>(kSlotPanels, size_t(panel_room<T>(cut.depth)));
+    b.pack_columns_of(packed, p, k, column, width);
+    const Panels panels(rows);
+    for (int64_t i = 0; i < panels.count; ++i) {
+      const int64_t at = row + panels.begin(i), height = panels.height(i);
+      if (k > 0) pack_panel_by_column(panel, a + p * lda + at, lda, height, k);
+      const auto run = tile_function<T>(PanelLayout::by_column, height);
+      for (int64_t j = 0; j < width; j += tile_columns) {
+        T* const to = c + at * b.width + column + j;
+        run_any_tile<T>({.a = panel,
+                         .b = packed + j * k,
+                         .c = to,
+                         .ldc = b.width,
+                         .start = p > 0 ? to : nullptr,
+                         .start_stride = p > 0 ? b.width : 0,
+                         .k = k},
+                        run, height, std::min<int64_t>(tile_columns, width - j));
+      }
+    }
+  }
+};
+
+}  // namespace hinoki::kernels::HINOKI_TARGET
