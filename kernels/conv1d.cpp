@@ -4,6 +4,7 @@
 // channels.
 #include "kernels/conv1d.h"
 
+#include "kernels/cpu/group_tiles.h"
 #include "kernels/cpu/one_channel.h"
 #include "kernels/cpu/window_products.h"
 
@@ -152,13 +153,18 @@ void for_groups(const Conv1dShape& s, F f) {
 const bool ready = conv1d.provide(kTarget, [](const Conv1d& k, Stream) {
   visit_float(k.shape.dtype, [&]<class T>() {
     if (OneChannel<T>::fits(k.shape)) return OneChannel<T>(k.shape).forward(k);
+    if (GroupTiles<T>::fits(k.shape)) return GroupTiles<T>(k.shape).forward(k);
     for_groups(k.shape, [&](const Group& g) { forward<T>(k, g); });
   });
 }) && conv1d_grad_input.provide(kTarget, [](const Conv1dGradInput& k, Stream) {
-  visit_float(k.shape.dtype, [&]<class T>() { for_groups(k.shape, [&](const Group& g) { grad_input<T>(k, g); }); });
+  visit_float(k.shape.dtype, [&]<class T>() {
+    if (GroupTiles<T>::fits(k.shape)) return GroupTiles<T>(k.shape).grad_input(k);
+    for_groups(k.shape, [&](const Group& g) { grad_input<T>(k, g); });
+  });
 }) && conv1d_grad_weight.provide(kTarget, [](const Conv1dGradWeight& k, Stream) {
   visit_float(k.shape.dtype, [&]<class T>() {
     if (OneChannel<T>::fits(k.shape)) return OneChannel<T>(k.shape).grad_weight(k);
+    if (GroupTiles<T>::fits(k.shape)) return GroupTiles<T>(k.shape).grad_weight(k);
     for_groups(k.shape, [&](const Group& g) { grad_weight<T>(k, g); });
   });
 });

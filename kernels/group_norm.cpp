@@ -9,6 +9,7 @@
 #include "core/base/parallel.h"
 #include "core/base/scratch.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/vector.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
@@ -89,6 +90,16 @@ void row_statistics(const GroupNorm& k, int64_t b, const T* channels, T* centre_
   }
 }
 
+// y is too large for the caches by the time it is complete.
+template <class T>
+void normalize_streaming(const T* x, const T* centre_and_scale, const T* bias, T* y, int64_t count, int64_t n) {
+  const T *const centre = centre_and_scale, *const scale = centre_and_scale + n;
+  for (int64_t t = 0; t < count; ++t)
+    for (int64_t c = 0; c < n; c += kWidth<T>)
+      stream(y + t * n + c, fma((load(x + t * n + c) - load(centre + c)), load(scale + c), load(bias + c)));
+  end_streaming();
+}
+
 template <class T>
 [[gnu::flatten]] void normalize(const T* x, const T* centre_and_scale, const T* bias, T* y, int64_t count, int64_t n) {
   const T *const centre = centre_and_scale, *const scale = centre_and_scale + n;
@@ -116,7 +127,9 @@ void forward(const GroupNorm& k) {
   for_blocks(s, [&](int64_t b, int64_t, int64_t first, int64_t count, int64_t rest) {
     const int64_t at = (b * s.time + first) * n;
     T* const y = static_cast<T*>(k.y) + at;
-    normalize(x + at, of_rows + b * 2 * n, static_cast<const T*>(k.bias), y, count, n);
+    const bool streams = n % kWidth<T> == 0 && vector_aligned(y);
+    (streams ? normalize_streaming<T> : normalize<T>)(x + at, of_rows + b * 2 * n, static_cast<const T*>(k.bias), y,
+                                                      count, n);
     std::fill_n(y + count * n, rest * n, T(0));
   });
 }

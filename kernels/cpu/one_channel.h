@@ -27,11 +27,11 @@ class OneChannel {
       for (int64_t row = begin; row < end;) {
         const int64_t count = gather(static_cast<const T*>(k.x), row, end, window);
         T* const y = static_cast<T*>(k.y) + row * s.out;
-        int64_t t = 0;
-        for (; t + 4 <= count; t += 4) write_frames<4>(window + t * s.stride, weight, wide, y + t * s.out);
-        for (; t < count; ++t) write_frames<1>(window + t * s.stride, weight, wide, y + t * s.out);
+        const bool streams = vector_aligned(y) && s.out % kWidth<T> == 0;
+        streams ? write_all<true>(window, weight, wide, y, count) : write_all<false>(window, weight, wide, y, count);
         row += count;
       }
+      end_streaming();
     });
   }
 
@@ -73,7 +73,14 @@ class OneChannel {
     return count;
   }
 
-  template <int frames>
+  template <bool streams>
+  void write_all(const T* window, const T* weight, int64_t wide, T* y, int64_t count) const {
+    int64_t t = 0;
+    for (; t + 4 <= count; t += 4) write_frames<4, streams>(window + t * s.stride, weight, wide, y + t * s.out);
+    for (; t < count; ++t) write_frames<1, streams>(window + t * s.stride, weight, wide, y + t * s.out);
+  }
+
+  template <int frames, bool streams>
   void write_frames(const T* x, const T* weight, int64_t wide, T* y) const {
     for (int64_t o = 0; o < wide; o += kColumns) {
       Vector<T> sum[frames][4];
@@ -96,7 +103,10 @@ class OneChannel {
       for (int t = 0; t < frames; ++t) {
         if (o + kColumns <= s.out) {
 #pragma GCC unroll 4
-          for (int v = 0; v < 4; ++v) store(y + t * s.out + o + v * kWidth<T>, sum[t][v]);
+          for (int v = 0; v < 4; ++v) {
+            T* const to = y + t * s.out + o + v * kWidth<T>;
+            streams ? stream(to, sum[t][v]) : store(to, sum[t][v]);
+          }
         } else {
           for (int64_t i = o; i < s.out; ++i) y[t * s.out + i] = sum[t][(i - o) / kWidth<T>][(i - o) % kWidth<T>];
         }
@@ -111,7 +121,10 @@ class OneChannel {
     for (; o + kWidth<T> <= s.out; o += kWidth<T>) {
       Vector<T> d[frames];
 #pragma GCC unroll 8
-      for (int t = 0; t < frames; ++t) d[t] = load(dy + t * s.out + o);
+      for (int t = 0; t < frames; ++t) {
+        d[t] = load(dy + t * s.out + o);
+        __builtin_prefetch(dy + (t + frames) * s.out + o);
+      }
       for (int64_t tap = 0; tap < s.kernel; ++tap) {
         Vector<T> sum = load(sums + tap * s.out + o);
 #pragma GCC unroll 8

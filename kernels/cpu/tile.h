@@ -45,7 +45,7 @@ struct Ahead {
 template <class T>
 struct Tile {
   const T* a;  // panel, see PanelLayout
-  const T* b;  // packed panel, [k][kTileColumns]
+  const T* b;  // packed panel, [k][kTileColumns]; or rows that overlap, see run_tile
   T* c;        // written
   int64_t ldc;
   const T* start;  // what the chains start from: row i at start + i * start_stride
@@ -108,9 +108,10 @@ class Fetcher {
   int rows_, rows_a_chunk_;
 };
 
-template <class T, int rows, PanelLayout layout>
+// From one k to the next, B moves on by `b_step`: where that is less than a row of it, rows overlap.
+template <class T, int rows, PanelLayout layout, int b_step = kTileColumns<T>>
 void run_tile(const Tile<T>& t) {
-  constexpr int chunk = kChunk<T>, columns = kTileColumns<T>;
+  constexpr int chunk = kChunk<T>;
   Accumulators<T, rows> sum;
 #pragma GCC unroll 14
   for (int i = 0; i < rows; ++i) {
@@ -127,13 +128,13 @@ void run_tile(const Tile<T>& t) {
   int64_t p = 0;
   for (; p + chunk <= t.k; p += chunk) {
     fetcher.chunk();
-    for (int q = 0; q < chunk; q += 2, a += 2 * next, b += 2 * columns) {
+    for (int q = 0; q < chunk; q += 2, a += 2 * next, b += 2 * b_step) {
       sum.step(a, down, b);
-      sum.step(a + next, down, b + columns);
+      sum.step(a + next, down, b + b_step);
     }
     if constexpr (layout == PanelLayout::by_row) a += (rows - 1) * chunk;
   }
-  for (; p < t.k; ++p, a += next, b += columns) sum.step(a, down, b);
+  for (; p < t.k; ++p, a += next, b += b_step) sum.step(a, down, b);
 #pragma GCC unroll 14
   for (int i = 0; i < rows; ++i) {
     store(t.c + i * t.ldc, sum.v[i][0]);
@@ -145,10 +146,10 @@ void run_tile(const Tile<T>& t) {
 template <class T>
 using TileFunction = void (*)(const Tile<T>&);
 
-template <class T, PanelLayout layout>
+template <class T, PanelLayout layout, int b_step = kTileColumns<T>>
 TileFunction<T> tile_function(int64_t rows) {
   return [rows]<int... r>(std::integer_sequence<int, r...>) {
-    static constexpr TileFunction<T> table[] = {run_tile<T, r + 1, layout>...};
+    static constexpr TileFunction<T> table[] = {run_tile<T, r + 1, layout, b_step>...};
     return table[rows - 1];
   }
   (std::make_integer_sequence<int, kTileRows>());

@@ -54,6 +54,28 @@ inline void store(T* p, Vector<T> v) {
   *reinterpret_cast<typename VectorOf<T>::Loose*>(p) = v;
 }
 
+// Stores that go past the caches, for arrays that are written once and too large to be found there when they are read:
+// memory is not read first. p is aligned to a vector. Whoever is done calls end_streaming() before others may look.
+template <class T>
+inline void stream(T* p, Vector<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(reinterpret_cast<float*>(p), reinterpret_cast<__m512>(v));
+#elif defined(__AVX2__)
+  _mm256_stream_ps(reinterpret_cast<float*>(p), reinterpret_cast<__m256>(v));
+#else
+  store(p, v);
+#endif
+}
+inline void end_streaming() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
+template <class T>
+inline bool vector_aligned(const T* p) {
+  return reinterpret_cast<uintptr_t>(p) % kVectorBytes == 0;
+}
+
 // fma(a, b, c) = a * b + c: rounded once where the target has the instruction, twice on the portable one. Intrinsics,
 // since the compiler contracts a * b + c at some optimisation levels only.
 #if defined(__AVX512F__)
