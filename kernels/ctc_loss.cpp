@@ -19,11 +19,12 @@ constexpr double kLowest = -1e300;  // a maximum to subtract where all are -infi
 template <class T>
 [[gnu::flatten]] void softmax(const T* x, T* y, double& log_sum, int64_t n) {
   const T max = max_of<T>(n, [=](int64_t i) { return x[i]; });
-  const T sum = sum_of<T>(n, [=](int64_t i) { return exp(x[i] - max); });
+  const T sum = y ? sum_of<T>(n, [=](int64_t i) { return y[i] = exp(x[i] - max); })
+                  : sum_of<T>(n, [=](int64_t i) { return exp(x[i] - max); });
   log_sum = double(max) + __builtin_log(double(sum));
   if (y == nullptr) return;
   const T factor = 1 / sum;
-  for (int64_t i = 0; i < n; ++i) y[i] = exp(x[i] - max) * factor;
+  for (int64_t i = 0; i < n; ++i) y[i] *= factor;
 }
 
 // log(e^a + e^b + e^c)
