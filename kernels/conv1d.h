@@ -5,6 +5,8 @@
 // with f the identity or GELU in its erf form, zeros where x has no frame, and c over the channels of o's group. The
 // sums are in a fixed order: the bits of a row of the batch depend neither on the number of threads nor on other rows.
 #pragma once
+#include <algorithm>
+
 #include "kernels/kernel.h"
 
 namespace hinoki::kernels {
@@ -18,17 +20,31 @@ struct Conv1dShape {
   DType dtype;
 };
 
+// On CUDA windows of x are written out, for some rows of the batch and one group at a time: as many as have this many
+// elements, or one row. The caller brings room for them. On the CPU no room is needed.
+inline int64_t conv1d_room_limit = int64_t{1} << 26;  // tests lower it
+
+inline int64_t conv1d_rows_at_a_time(const Conv1dShape& s) {
+  const int64_t of_row = std::max<int64_t>(1, s.frames * s.kernel * (s.in / s.groups));
+  return std::clamp<int64_t>(conv1d_room_limit / of_row, 1, std::max<int64_t>(1, s.batch));
+}
+inline int64_t conv1d_room(const Conv1dShape& s) {
+  return conv1d_rows_at_a_time(s) * s.frames * s.kernel * (s.in / s.groups);
+}
+
 struct Conv1d {
   Conv1dShape shape;
   const void *x, *weight, *bias = nullptr;  // [out]; a null bias counts as 0
   void* y;                                  // overwritten
+  void* room = nullptr;                     // on CUDA, of dtype
 };
 
 struct Conv1dGradInput {
   Conv1dShape shape;
   const void *dy, *weight;
-  const void* x;  // read with gelu_input only
-  void* dx;       // overwritten
+  const void* x;         // read with gelu_input only
+  void* dx;              // overwritten
+  void* room = nullptr;  // on CUDA, of f32
 };
 
 struct Conv1dGradWeight {
@@ -36,6 +52,7 @@ struct Conv1dGradWeight {
   const void *dy, *x;
   void* dweight;            // in wide(dtype)
   bool accumulate = false;  // true adds to what dweight holds, false overwrites
+  void* room = nullptr;     // on CUDA, of dtype
 };
 
 inline Kernel<Conv1d> conv1d{"conv1d"};

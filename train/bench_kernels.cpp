@@ -1,12 +1,8 @@
 #include "train/bench_kernels.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <functional>
 
-#include "core/base/device.h"
-#include "core/ops.h"
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/bias_gelu.h"
@@ -21,6 +17,8 @@
 #include "kernels/norm.h"
 #include "kernels/rotary.h"
 #include "kernels/softmax_loss.h"
+#include "train/bench_convolutions.h"
+#include "train/kernel_bench.h"
 
 namespace hinoki {
 namespace {
@@ -33,65 +31,6 @@ struct Sizes {
 constexpr Sizes kFull{8, 2048, 2048, 16, 32000, 4096, int64_t{1} << 28, 8192, 0.1};
 constexpr Sizes kOnCpu{1, 512, 768, 12, 32000, 256, int64_t{1} << 24, 2048, 0.1};
 constexpr Sizes kTiny{1, 32, 64, 2, 100, 8, 1000, 64, 0};
-
-class Bench {
- public:
-  Bench(Device device, const Sizes& sizes, KernelSpeeds& to) : device_(device), sizes_(sizes), to_(to) {}
-
-  // Values around zero, of a short period: the time does not depend on them.
-  Tensor random(const Shape& shape, DType dtype) const {
-    const int64_t period = 65537;
-    Tensor block = empty({std::min(period, shape.numel())}, DType::f32);
-    uint32_t x = 1;
-    for (int64_t i = 0; i < block.numel(); ++i)
-      block.as<float>()[i] = float((x = x * 1664525 + 1013904223) >> 8) * 0x1p-24f - 0.5f;
-    block = to_device(dtype == DType::f32 ? block : cast(block, dtype), device_);
-    const Tensor all = empty(shape, dtype, device_), flat = all.view({shape.numel()});
-    for (int64_t at = 0; at < flat.numel(); at += period) {
-      const int64_t count = std::min(period, flat.numel() - at);
-      copy_elements(block.narrow(0, 0, count), flat.narrow(0, at, count));
-    }
-    return all;
-  }
-  Tensor ids(int64_t count, int64_t below) const {
-    Tensor ids = empty({count}, DType::i32);
-    for (int64_t i = 0; i < count; ++i) ids.as<int32_t>()[i] = int32_t(i * 7919 % below);
-    return to_device(ids, device_);
-  }
-  Tensor room(const Shape& shape, DType dtype) const { return zeros(shape, dtype, device_); }
-
-  double seconds_of(const std::function<void()>& run) const {
-    run();  // makes plans, scratch and tables
-    double best = round(1, run);
-    const auto repeats = std::clamp<int64_t>(int64_t(sizes_.seconds / std::max(best, 1e-7)), 1, 10000);
-    for (int i = 0; i < 4; ++i) best = std::min(best, round(repeats, run));
-    return best;
-  }
-
-  // A kernel that this build lacks is left out; the coverage test says which those may be.
-  template <class Args>
-  void measure(const std::string& name, const kernels::Kernel<Args>& kernel, const Args& args, DType dtype,
-               double bytes, double flops = 0) {
-    if (device_ == Device::cuda && !kernel.record()->on_cuda) return;
-    to_.kernels.push_back({name, dtype, seconds_of([&] { kernel.run(device_, {}, args); }), bytes, flops});
-  }
-
- private:
-  double round(int64_t repeats, const std::function<void()>& run) const {
-    wait();
-    const auto begin = std::chrono::steady_clock::now();
-    for (int64_t i = 0; i < repeats; ++i) run();
-    wait();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / double(repeats);
-  }
-  void wait() const {
-    if (device_ != Device::cpu) device_table(device_).synchronize({});
-  }
-
-  Device device_;
-  const Sizes& sizes_;
-  KernelSpeeds& to_;
-};
 
 kernels::Gemm product(const Tensor& a, const Tensor& b, const Tensor& c, int64_t k) {
   return {.a = a.data(),
@@ -110,12 +49,12 @@ kernels::Gemm product(const Tensor& a, const Tensor& b, const Tensor& c, int64_t
           .c_dtype = c.dtype()};
 }
 
-double copy_speed(const Bench& bench, int64_t count) {
+double copy_speed(const KernelBench& bench, int64_t count) {
   const Tensor from = bench.random({count}, DType::f32), there = bench.room({count}, DType::f32);
   return 8 * double(count) / bench.seconds_of([&] { copy_elements(from, there); });
 }
 
-double product_speed(const Bench& bench, int64_t largest, DType dtype) {
+double product_speed(const KernelBench& bench, int64_t largest, DType dtype) {
   double best = 0;
   for (const int64_t n : {largest / 2, largest}) {
     const Tensor a = bench.random({n, n}, dtype), b = bench.random({n, n}, dtype), c = bench.room({n, n}, dtype);
@@ -127,7 +66,7 @@ double product_speed(const Bench& bench, int64_t largest, DType dtype) {
 }
 
 // The three products of a layer, forward with a bias and the weight's gradient with the bias's.
-void measure_products(Bench& bench, const Sizes& s, DType dtype) {
+void measure_products(KernelBench& bench, const Sizes& s, DType dtype) {
   const int64_t out = 4 * s.width;
   const Tensor x = bench.random({s.rows(), s.width}, dtype), w = bench.random({out, s.width}, dtype),
                y = bench.random({s.rows(), out}, dtype), bias = bench.random({out}, dtype);
@@ -143,7 +82,7 @@ void measure_products(Bench& bench, const Sizes& s, DType dtype) {
   bench.measure("gemm dw + dbias", kernels::gemm, weight, dtype, 0, flops);
 }
 
-void measure_attention(Bench& bench, const Sizes& s, DType dtype, int64_t dim) {
+void measure_attention(KernelBench& bench, const Sizes& s, DType dtype, int64_t dim) {
   const int64_t width = s.heads * dim;
   const Tensor qkv = bench.random({s.rows(), 3 * width}, dtype), dout = bench.random({s.rows(), width}, dtype);
   const Tensor out = bench.room({s.rows(), width}, dtype), dqkv = bench.room(qkv.shape(), dtype),
@@ -188,7 +127,7 @@ void measure_attention(Bench& bench, const Sizes& s, DType dtype, int64_t dim) {
                 dtype, 0, 5 * flops);
 }
 
-void measure_layer(Bench& bench, const Sizes& s, DType dtype) {
+void measure_layer(KernelBench& bench, const Sizes& s, DType dtype) {
   const int64_t rows = s.rows(), cols = s.width, wide_cols = 4 * cols;
   const DType sums = wide(dtype);
   const double array = double(rows * cols) * double(size_of(dtype));
@@ -282,7 +221,7 @@ void measure_layer(Bench& bench, const Sizes& s, DType dtype) {
       dtype, 4 * array);
 }
 
-void measure_rotary(Bench& bench, const Sizes& s, DType dtype) {
+void measure_rotary(KernelBench& bench, const Sizes& s, DType dtype) {
   const int64_t dim = s.width / s.heads, turned = dim / 4 / 2 * 2;
   const Tensor qkv = bench.random({s.rows(), 3 * s.width}, dtype),
                table = bench.random({s.time, turned / 2}, wide(dtype));
@@ -303,7 +242,7 @@ void measure_rotary(Bench& bench, const Sizes& s, DType dtype) {
                 dtype, 4 * double(s.rows() * s.heads * turned) * double(size_of(dtype)));
 }
 
-void measure_loss(Bench& bench, const Sizes& s, DType dtype) {
+void measure_loss(KernelBench& bench, const Sizes& s, DType dtype) {
   const Tensor logits = bench.random({s.chunk, s.vocab}, dtype), labels = bench.ids(s.chunk, s.vocab),
                loss = bench.room({s.chunk}, DType::f64);
   bench.measure("softmax_loss + gradient", kernels::softmax_loss,
@@ -317,7 +256,7 @@ void measure_loss(Bench& bench, const Sizes& s, DType dtype) {
                 dtype, 2 * double(logits.numel()) * double(size_of(dtype)));
 }
 
-void measure_optimizer(Bench& bench, const Sizes& s, bool copy) {
+void measure_optimizer(KernelBench& bench, const Sizes& s, bool copy) {
   const Tensor w = bench.random({s.flat}, DType::f32), g = bench.random({s.flat}, DType::f32),
                m = bench.room({s.flat}, DType::f32), v = bench.room({s.flat}, DType::f32),
                half = copy ? bench.room({s.flat}, DType::bf16) : Tensor(),
@@ -348,7 +287,7 @@ void measure_optimizer(Bench& bench, const Sizes& s, bool copy) {
 
 double measure_product_peak(Device device, DType dtype) {
   KernelSpeeds none;
-  return product_speed(Bench(device, kFull, none), kFull.square, dtype);
+  return product_speed(KernelBench(device, kFull.seconds, none), kFull.square, dtype);
 }
 
 KernelSpeeds bench_kernels(Device device, bool tiny) {
@@ -356,7 +295,7 @@ KernelSpeeds bench_kernels(Device device, bool tiny) {
   const Sizes& sizes = tiny ? kTiny : device == Device::cpu ? kOnCpu : kFull;
   const DType dtype = device == Device::cuda ? DType::bf16 : DType::f32;
   KernelSpeeds speeds;
-  Bench bench(device, sizes, speeds);
+  KernelBench bench(device, sizes.seconds, speeds);
   speeds.copy_bytes_per_second = copy_speed(bench, sizes.flat);
   speeds.flops_per_second = product_speed(bench, sizes.square, dtype);
   measure_layer(bench, sizes, dtype);
@@ -365,6 +304,7 @@ KernelSpeeds bench_kernels(Device device, bool tiny) {
   measure_optimizer(bench, sizes, device == Device::cuda);
   measure_products(bench, sizes, dtype);
   for (const int64_t dim : {64, 80, 96, 128}) measure_attention(bench, sizes, dtype, dim);
+  measure_convolutions(bench, dtype, tiny);
   return speeds;
 }
 

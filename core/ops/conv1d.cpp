@@ -34,6 +34,15 @@ kernels::Conv1dShape shape_of(const Tensor& x, const Tensor& weight, const Tenso
           .dtype = x.dtype()};
 }
 
+// What the kernels need beside their arrays; undefined on the CPU.
+struct Room {
+  Tensor memory;
+  Room(const kernels::Conv1dShape& s, DType dtype, Device device) {
+    if (device != Device::cpu) memory = empty({kernels::conv1d_room(s)}, dtype, device);
+  }
+  void* data() const { return memory.defined() ? memory.data() : nullptr; }
+};
+
 struct Backward {
   kernels::Conv1dShape shape;
   Saved x, weight;
@@ -48,7 +57,8 @@ struct Backward {
                                        .dy = dy.data(),
                                        .x = x->data(),
                                        .dweight = dweight.data(),
-                                       .accumulate = dweight.accumulate});
+                                       .accumulate = dweight.accumulate,
+                                       .room = Room(shape, dy.dtype(), dy.device()).data()});
     if (to_bias.wanted())
       kernels::column_sum.run(dy.device(), dy.stream(),
                               {.x = dy.data(),
@@ -61,9 +71,13 @@ struct Backward {
     Tensor dx;
     if (to_x.wanted()) {
       dx = empty_like(*x);
-      kernels::conv1d_grad_input.run(
-          dy.device(), dy.stream(),
-          {.shape = shape, .dy = dy.data(), .weight = weight->data(), .x = x->data(), .dx = dx.data()});
+      kernels::conv1d_grad_input.run(dy.device(), dy.stream(),
+                                     {.shape = shape,
+                                      .dy = dy.data(),
+                                      .weight = weight->data(),
+                                      .x = x->data(),
+                                      .dx = dx.data(),
+                                      .room = Room(shape, DType::f32, dy.device()).data()});
     }
     return {dx, dweight, dbias};
   }
@@ -79,7 +93,8 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                        .x = x.data(),
                        .weight = weight.data(),
                        .bias = bias.defined() ? bias.data() : nullptr,
-                       .y = y.data()});
+                       .y = y.data(),
+                       .room = Room(shape, x.dtype(), x.device()).data()});
   const DType sums = wide(x.dtype());
   return differentiable(y, {x, weight, bias},
                         Backward{shape, Saved(x), Saved(weight), Sink(x), Sink(weight, sums), Sink(bias, sums)});

@@ -36,6 +36,16 @@ void run_any_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
   run(t);
 }
 
+// Part number `part` of `parts` of a panel's k, in whole chunks.
+struct Stretch {
+  int64_t begin, end;
+};
+template <class T>
+Stretch stretch(int64_t k, int64_t part, int64_t parts) {
+  const int64_t chunks = ceil_div(k, kChunk<T>);
+  return {chunks * part / parts * kChunk<T>, std::min(k, chunks * (part + 1) / parts * kChunk<T>)};
+}
+
 template <class T>
 [[gnu::flatten]] void through_gelu(T* c, const T* x, int64_t n) {
 #pragma GCC ivdep
@@ -83,7 +93,7 @@ struct WindowsTimes {
         const int64_t of_row = i % panels.count;
         return Source{i / panels.count, panels.begin(of_row), panels.height(of_row), p, k};
       };
-      pack(buffers + begin % 2 * room, source(begin), 0, 1);
+      pack(buffers + begin % 2 * room, source(begin), {0, k});
       for (int64_t i = begin; i < end; ++i)
         run_panel(buffers + i % 2 * room, source(i), column, width, buffers + (i + 1) % 2 * room,
                   i + 1 < end ? source(i + 1) : Source{});
@@ -91,35 +101,51 @@ struct WindowsTimes {
     } while (p < a.width);
   }
 
-  // Part number `part` of `parts` of a panel, along k.
-  void pack(T* to, const Source& s, int64_t part, int64_t parts) const {
-    const int64_t chunks = ceil_div(s.k, kChunk<T>), begin = chunks * part / parts * kChunk<T>,
-                  end = std::min(s.k, chunks * (part + 1) / parts * kChunk<T>);
-    if (s.rows > 0 && begin < end) a.pack_rows_of(to + begin * s.rows, s.b, s.t, s.rows, s.p + begin, end - begin);
+  void pack(T* to, const Source& s, const Stretch& part) const {
+    if (s.rows > 0 && part.begin < part.end)
+      a.pack_rows_of(to + part.begin * s.rows, s.b, s.t, s.rows, s.p + part.begin, part.end - part.begin);
   }
 
-  // While a panel runs, the next one is packed, part by part.
+  // The cache lines that `pack` will read.
+  Ahead<T> fetch(const Source& s, const Stretch& part) const {
+    if (s.rows == 0 || part.begin >= part.end || !a.inside(s.t, s.rows)) return {};
+    return {.at = a.data + s.b * a.size + a.first + s.t * a.step + s.p + part.begin,
+            .step = a.step,
+            .stride = kChunk<T>,
+            .lines = ceil_div(part.end - part.begin, kChunk<T>),
+            .rounds = s.rows};
+  }
+
+  T* place(const Source& s, int64_t column) const { return c + s.b * c_batch + s.t * ldc + column; }
+
+  // While a panel runs, the next one is fetched and packed, part by part.
   void run_panel(const T* packed, const Source& s, int64_t column, int64_t width, T* to, const Source& next) const {
     constexpr int tile_columns = kTileColumns<T>;
     const auto run = tile_function<T>(PanelLayout::by_row, s.rows);
-    const int64_t tiles = ceil_div(width, tile_columns), offset = s.b * c_batch + s.t * ldc + column;
+    const int64_t tiles = ceil_div(width, tile_columns);
+    T* const row = place(s, column);
     for (int64_t j = 0; j < width; j += tile_columns) {
-      T* const to_c = c + offset + j;
       const bool first = s.p == 0;
+      const Stretch part = stretch<T>(next.k, j / tile_columns, tiles);
       run_any_tile<T>({.a = packed,
                        .b = b + (column + j) * a.width + s.p * tile_columns,
-                       .c = to_c,
+                       .c = row + j,
                        .ldc = ldc,
-                       .start = !first ? to_c
+                       .start = !first ? row + j
                                 : bias ? bias + column + j
                                        : nullptr,
                        .start_stride = first ? 0 : ldc,
-                       .k = s.k},
+                       .k = s.k,
+                       .next_c = j + tile_columns < width ? row + j + tile_columns : place(next, column),
+                       .ahead = fetch(next, part)},
                       run, s.rows, std::min<int64_t>(tile_columns, width - j));
-      pack(to, next, j / tile_columns, tiles);
+      pack(to, next, part);
     }
     if (gelu_at && s.p + s.k == a.width)
-      for (int64_t i = 0; i < s.rows; ++i) through_gelu(c + offset + i * ldc, gelu_at + offset + i * ldc, width);
+      for (int64_t i = 0; i < s.rows; ++i) {
+        const int64_t at = row - c + i * ldc;
+        through_gelu(c + at, gelu_at + at, width);
+      }
   }
 };
 
@@ -148,28 +174,61 @@ struct TimesWindows {
   }
 
  private:
+  // A panel of A^T: rows of C from `row` on.
+  struct Source {
+    int64_t row = 0, rows = 0, p = 0, k = 0;
+  };
+
   void run_pass(const Blocking& cut, int64_t row, int64_t rows, int64_t column, int64_t width, int64_t p,
                 int64_t k) const {
-    constexpr int tile_columns = kTileColumns<T>;
-    T* const packed = scratch<T>(kSlotBlock, size_t(cut.depth * cut.columns));
-    T* const panel = scratch<T>(kSlotPanels, size_t(panel_room<T>(cut.depth)));
+    const int64_t room = panel_room<T>(cut.depth);
+    T *const packed = scratch<T>(kSlotBlock, size_t(cut.depth * cut.columns)), *const buffers = scratch<T>(
+                                                                                   kSlotPanels, size_t(2 * room));
     b.pack_columns_of(packed, p, k, column, width);
     const Panels panels(rows);
-    for (int64_t i = 0; i < panels.count; ++i) {
-      const int64_t at = row + panels.begin(i), height = panels.height(i);
-      if (k > 0) pack_panel_by_column(panel, a + p * lda + at, lda, height, k);
-      const auto run = tile_function<T>(PanelLayout::by_column, height);
-      for (int64_t j = 0; j < width; j += tile_columns) {
-        T* const to = c + at * b.width + column + j;
-        run_any_tile<T>({.a = panel,
-                         .b = packed + j * k,
-                         .c = to,
-                         .ldc = b.width,
-                         .start = p > 0 ? to : nullptr,
-                         .start_stride = p > 0 ? b.width : 0,
-                         .k = k},
-                        run, height, std::min<int64_t>(tile_columns, width - j));
-      }
+    const auto source = [&](int64_t i) { return Source{row + panels.begin(i), panels.height(i), p, k}; };
+    pack(buffers, source(0), {0, k});
+    for (int64_t i = 0; i < panels.count; ++i)
+      run_panel(buffers + i % 2 * room, packed, source(i), column, width, buffers + (i + 1) % 2 * room,
+                i + 1 < panels.count ? source(i + 1) : Source{});
+  }
+
+  void pack(T* to, const Source& s, const Stretch& part) const {
+    if (s.rows > 0 && part.begin < part.end)
+      pack_panel_by_column(to + part.begin * kPanelStride<T>, a + (s.p + part.begin) * lda + s.row, lda, s.rows,
+                           part.end - part.begin);
+  }
+
+  // The cache lines that `pack` will read, spread over the tile before.
+  Ahead<T> fetch(const Source& s, const Stretch& part) const {
+    if (s.rows == 0 || part.begin >= part.end) return {};
+    const int64_t lines = ceil_div(part.end - part.begin, std::max<int64_t>(1, s.k / kChunk<T>));
+    return {.at = a + (s.p + part.begin) * lda + s.row,
+            .step = lines * lda,
+            .stride = lda,
+            .lines = lines,
+            .rounds = ceil_div(part.end - part.begin, lines)};
+  }
+
+  void run_panel(const T* panel, const T* packed, const Source& s, int64_t column, int64_t width, T* to,
+                 const Source& next) const {
+    constexpr int tile_columns = kTileColumns<T>;
+    const auto run = tile_function<T>(PanelLayout::by_column, s.rows);
+    const int64_t tiles = ceil_div(width, tile_columns);
+    T* const row = c + s.row * b.width + column;
+    for (int64_t j = 0; j < width; j += tile_columns) {
+      const Stretch part = stretch<T>(next.k, j / tile_columns, tiles);
+      run_any_tile<T>({.a = panel,
+                       .b = packed + j * s.k,
+                       .c = row + j,
+                       .ldc = b.width,
+                       .start = s.p > 0 ? row + j : nullptr,
+                       .start_stride = s.p > 0 ? b.width : 0,
+                       .k = s.k,
+                       .next_c = row + (j + tile_columns < width ? j + tile_columns : s.rows * b.width),
+                       .ahead = fetch(next, part)},
+                      run, s.rows, std::min<int64_t>(tile_columns, width - j));
+      pack(to, next, part);
     }
   }
 };

@@ -12,12 +12,14 @@
 #include "kernels/bias_gelu.h"
 #include "kernels/cast.h"
 #include "kernels/column_sum.h"
+#include "kernels/conv1d.h"
 #include "kernels/copy.h"
 #include "kernels/ctc_loss.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
+#include "kernels/group_norm.h"
 #include "kernels/l2_normalize.h"
 #include "kernels/layer_norm.h"
 #include "kernels/mask_rows.h"
@@ -28,6 +30,7 @@
 #include "kernels/softmax_loss.h"
 #include "kernels/tree_sum.h"
 #include "kernels/unary.h"
+#include "kernels/weight_norm.h"
 #include "kernels/weighted_squares.h"
 #include "tests/support/expect_error.h"
 
@@ -264,6 +267,62 @@ void refuse_products() {
   refuses(attention_grad, backward, "a head has 1 to 256 elements, not 257");
 }
 
+void refuse_convolutions() {
+  Conv1dShape shape{.batch = 1, .time = 1, .in = 2, .frames = 1, .out = 1, .kernel = 1, .dtype = DType::f64};
+  const auto all = [&](const std::string& why) {
+    refuses(conv1d, {.shape = shape, .x = nullptr, .weight = nullptr, .y = nullptr}, why);
+    refuses(conv1d_grad_weight, {.shape = shape, .dy = nullptr, .x = nullptr, .dweight = nullptr}, why);
+    if (why != "a grid of ")  // a product comes first
+      refuses(conv1d_grad_input, {.shape = shape, .dy = nullptr, .weight = nullptr, .x = nullptr, .dx = nullptr}, why);
+  };
+  all("not f64");
+  shape.dtype = DType::f32, shape.kernel = kTooMany;
+  all("is longer than");
+  shape.kernel = 1, shape.frames = kFarTooMany;
+  all("a grid of ");
+  for (const bool large : {false, true}) {
+    const int64_t many = large ? kFarTooMany : 1;
+    const DType dtype = large ? DType::f32 : DType::f64;
+    const std::string why = large ? "a grid of " : "not f64";
+    const GroupNormShape of{.batch = 1, .time = many, .channels = 1, .groups = 1, .dtype = dtype};
+    refuses(group_norm,
+            {.shape = of,
+             .x = nullptr,
+             .weight = nullptr,
+             .bias = nullptr,
+             .y = nullptr,
+             .mean = nullptr,
+             .rstd = nullptr,
+             .eps = 1},
+            why);
+    refuses(group_norm_grad,
+            {.shape = of,
+             .dy = nullptr,
+             .x = nullptr,
+             .weight = nullptr,
+             .mean = nullptr,
+             .rstd = nullptr,
+             .dx = nullptr,
+             .dweight = nullptr,
+             .dbias = nullptr},
+            why);
+  }
+  refuses(weight_norm,
+          {.v = nullptr, .g = nullptr, .w = nullptr, .norms = nullptr, .rows = 1, .cols = 1, .dtype = DType::f64},
+          "not f64");
+  refuses(weight_norm_grad,
+          {.dw = nullptr,
+           .v = nullptr,
+           .g = nullptr,
+           .norms = nullptr,
+           .dv = nullptr,
+           .dg = nullptr,
+           .rows = 1,
+           .cols = 1,
+           .dtype = DType::f64},
+          "not f64");
+}
+
 TEST(CudaKernels, RefuseByNameWhatTheyDoNotTake) {
   if (!has_device(Device::cuda)) return;
   refused.clear();
@@ -274,6 +333,7 @@ TEST(CudaKernels, RefuseByNameWhatTheyDoNotTake) {
   refuse_rows();
   refuse_rows_of_encoders();
   refuse_products();
+  refuse_convolutions();
   for (const KernelRecord* k = all_kernels; k != nullptr; k = k->next) {
     EXPECT_TRUE(!k->on_cuda || refused.contains(k->name)) << k->name << " is not asked for what it does not take";
   }

@@ -1,6 +1,9 @@
+#include "kernels/conv1d.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
@@ -74,6 +77,8 @@ TEST(Conv1d, OneChannelIn) {
   for (const bool biased : {false, true}) {
     check({2, 61, 1, 33, 10, {.stride = 5}, biased});
     check({1, 400, 1, 16, 10, {.stride = 5}, biased});
+    check({2, 200, 1, 150, 10, {.stride = 5}, biased});  // wider than a block of channels
+    check({1, 350, 1, 192, 10, {.stride = 5}, biased});  // and written past the caches
     check({2, 23, 1, 1, 3, {.stride = 1, .pad_left = 1, .pad_right = 1, .gelu_input = true}, biased});
   }
 }
@@ -100,6 +105,14 @@ TEST(Conv1d, LargerThanABlock) {
   check({2, 130, 40, 70, 3, {.stride = 2, .gelu_input = true}});
   check({1, 60, 200, 20, 3, {.stride = 2}});
   check({2, 150, 32, 32, 40, {.pad_left = 20, .pad_right = 19, .groups = 2}});
+}
+
+// On CUDA the batch goes in pieces where its windows are too many.
+TEST(Conv1d, InPieces) {
+  const int64_t before = std::exchange(kernels::conv1d_room_limit, 2 * 16 * 15);  // two rows of three
+  check({3, 33, 5, 9, 3, {.stride = 2, .gelu_input = true}});
+  check({3, 12, 4, 4, 3, {.pad_left = 1, .pad_right = 1, .groups = 2}});
+  kernels::conv1d_room_limit = before;
 }
 
 TEST(Conv1d, TakesNoRows) { check({0, 9, 3, 4, 3, {.stride = 2}}); }
@@ -129,24 +142,26 @@ TEST(Conv1d, RowsDoNotDependOnEachOther) {
 
 // What a frozen or a raw input does not need is not computed, and what is wanted has the same bits; gradients add up.
 TEST(Conv1d, LeavesOutWhatIsNotWanted) {
-  const Case c{2, 40, 6, 10, 3, {.stride = 2, .gelu_input = true}};
-  const auto gradients = [&](const std::vector<bool>& wanted, int times) {
-    Inputs in;
-    for (const Tensor& t : c.inputs())
-      in.push_back(wanted[in.size()] ? make_leaf(test::to(t, DType::f32)) : test::to(t, DType::f32));
-    for (int i = 0; i < times; ++i) {
-      const Tensor y = c.run(in);
-      backward({y}, {uniform(y.shape(), -1, 1, 6, DType::f32)});
+  for (const Case& c : {Case{2, 40, 6, 10, 3, {.stride = 2, .gelu_input = true}}, Case{2, 60, 1, 20, 10, {.stride = 5}},
+                        Case{2, 20, 8, 12, 5, {.pad_left = 2, .pad_right = 2, .groups = 4}}}) {
+    const auto gradients = [&](const std::vector<bool>& wanted, int times) {
+      Inputs in;
+      for (const Tensor& t : c.inputs())
+        in.push_back(wanted[in.size()] ? make_leaf(test::to(t, DType::f32)) : test::to(t, DType::f32));
+      for (int i = 0; i < times; ++i) {
+        const Tensor y = c.run(in);
+        backward({y}, {uniform(y.shape(), -1, 1, 6, DType::f32)});
+      }
+      return Inputs{in[0].grad(), in[1].grad(), in[2].grad()};
+    };
+    const Inputs all = gradients({true, true, true}, 1), twice = gradients({true, true, true}, 2);
+    for (int only = 0; only < 3; ++only) {
+      const Inputs some = gradients({only == 0, only == 1, only == 2}, 1);
+      for (int i = 0; i < 3; ++i)
+        EXPECT_TRUE(test::same_bits(some[i], i == only ? all[i] : Tensor())) << i << " where only " << only;
+      for (int64_t i = 0; i < all[only].numel(); ++i)
+        EXPECT_NEAR(twice[only].as<float>()[i], 2 * all[only].as<float>()[i], 1e-4) << only;
     }
-    return Inputs{in[0].grad(), in[1].grad(), in[2].grad()};
-  };
-  const Inputs all = gradients({true, true, true}, 1), twice = gradients({true, true, true}, 2);
-  for (int only = 0; only < 3; ++only) {
-    const Inputs some = gradients({only == 0, only == 1, only == 2}, 1);
-    for (int i = 0; i < 3; ++i)
-      EXPECT_TRUE(test::same_bits(some[i], i == only ? all[i] : Tensor())) << i << " where only " << only;
-    for (int64_t i = 0; i < all[only].numel(); ++i)
-      EXPECT_NEAR(twice[only].as<float>()[i], 2 * all[only].as<float>()[i], 1e-4) << only;
   }
 }
 

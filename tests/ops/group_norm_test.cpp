@@ -100,6 +100,22 @@ TEST(GroupNorm, KeepsTheVarianceOfALargeMean) {
   for (int64_t i = 0; i < y.numel(); ++i) EXPECT_NEAR(y.as<float>()[i], want.as<double>()[i], 2e-3);
 }
 
+// Into the leaves' own buffers, twice: the second gradient is added to the first.
+TEST(GroupNorm, AddsToWhatIsThere) {
+  const Tensor x = uniform({2, 70, 6}, -2, 2, 1, DType::f32), weight = uniform({6}, 1, 2, 2, DType::f32),
+               bias = uniform({6}, -1, 1, 3, DType::f32);
+  const auto gradients = [&](int times) {
+    const Tensor dw = empty_like(weight), db = empty_like(bias), leaf_w = make_leaf(weight, "weight", dw),
+                 leaf_b = make_leaf(bias, "bias", db);
+    for (int i = 0; i < times; ++i)
+      backward({group_norm(x, 3, leaf_w, leaf_b, kEps)}, {uniform(x.shape(), -1, 1, 4, DType::f32)});
+    return Inputs{dw, db};
+  };
+  const Inputs once = gradients(1), twice = gradients(2);
+  for (int i : {0, 1})
+    for (int64_t c = 0; c < 6; ++c) EXPECT_NEAR(twice[i].as<float>()[c], 2 * once[i].as<float>()[c], 1e-4) << i;
+}
+
 TEST(GroupNorm, SaysWhatDoesNotFit) {
   const auto zero = [](Shape s) { return zeros(s, DType::f32); };
   EXPECT_ERROR(group_norm(zero({2, 9, 4}), 3, zero({4}), zero({4}), kEps), Exit::failure,

@@ -25,7 +25,8 @@ TEST(BenchKernels, RunsEveryKernelOnEveryDevice) {
       EXPECT_GT(k.bytes + k.flops, 0) << k.name;
     }
     for (const char* name : {"layer_norm + residual", "softmax_loss + gradient", "gemm dw + dbias", "rotary, a quarter",
-                             "attention_grad, dim 128"})
+                             "attention_grad, dim 128", "conv1d, layer 0, dweight", "conv1d, layer 6, dx",
+                             "conv1d, positional, 768", "group_norm_grad", "weight_norm_grad"})
       EXPECT_TRUE(names.contains(name)) << name << " on " << device;
   }
 }
