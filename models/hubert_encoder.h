@@ -50,8 +50,8 @@ class HubertEncoder {
 
  private:
   Tensor place(const Tensor& x, const Tensor& padded, const Pass& pass) const;
-  Tensor post_norm_layer(const HubertLayer& layer, const Tensor& x, const Tensor& padded, const Pass& pass,
-                         Recompute recompute) const;
+  Tensor post_norm_layer(const HubertLayer& layer, const Tensor& x, const Tensor& same_x, const Tensor& padded,
+                         const Pass& pass, Recompute recompute) const;
   Normed pre_norm_layer(const HubertLayer& layer, const LayerNorm& next, const Normed& x, const Tensor& padded,
                         const Pass& pass, Recompute recompute) const;
 

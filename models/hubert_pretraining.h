@@ -26,8 +26,8 @@ class HubertForPretraining {
   // label_embeddings [classes, final_dim], which serve training alone: snapshots keep them in state/.
   HubertForPretraining(const HubertModelConfig& config, const HubertTargets& targets, Scope scope);
 
-  // labels i32 [batch, frames] in host memory: the cluster of each frame; -100: none. Of the T masked frames that have
-  // one:
+  // labels i32 [batch, frames] in host memory: the cluster of each frame; -100: none, as in padding. Of the T masked
+  // frames that have one:
   //
   //   total = - sum over them of log softmax(cos(final_proj(hidden), label_embeddings) / temperature)[label]
   //           + feature_penalty * sum over rows of T_row * mean of features^2 over the row's real frames
