@@ -46,8 +46,8 @@ class Hubert {
   // Of frames from config().frames(lengths[row]) on: 1, else 0; i32 [batch, frames]. Undefined if there are none.
   Tensor padded_frames(const HubertInput& input) const;
 
-  double gradient_multiplier = 1;   // of what the extractor learns from
-  bool extractor_frozen = false;    // no gradient goes there, and nothing of it is kept
+  double gradient_multiplier = 1;         // of what the extractor learns from
+  bool extractor_frozen = false;          // no gradient goes there, and nothing of it is kept
   Recompute recompute = Recompute::none;  // `full`: the extractor too is one segment
 
  private:

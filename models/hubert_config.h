@@ -31,8 +31,8 @@ struct HubertModelConfig {
   std::vector<int64_t> conv_kernel = {10, 3, 3, 3, 3, 2, 2};  // one conv takes samples, each other what the last made
   std::vector<int64_t> conv_stride = {5, 2, 2, 2, 2, 2, 2};
   bool conv_bias = false;
-  std::string feat_extract_norm = "group";        // group | layer
-  std::string feat_extract_activation = "gelu";   // and of the position convolution; nothing else
+  std::string feat_extract_norm = "group";       // group | layer
+  std::string feat_extract_activation = "gelu";  // and of the position convolution; nothing else
   bool feat_proj_layer_norm = true;
   bool do_stable_layer_norm = false;
   int64_t num_conv_pos_embeddings = 128;  // taps of the position convolution

@@ -12,6 +12,8 @@ class HubertForCtc {
   // Logits [batch, frames, vocabulary]; of padded frames they mean nothing. Steps before `frozen_steps` train lm_head
   // alone.
   Tensor forward(const HubertInput& input, const Pass& pass, std::vector<Tensor>* states = nullptr) const;
+  // [..., vocabulary] of hidden states [..., width].
+  Tensor logits(const Tensor& hidden) const { return lm_head_(hidden); }
   // Frames of each row that are real.
   std::vector<int64_t> frames(const HubertInput& input) const;
 

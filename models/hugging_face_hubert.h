@@ -7,9 +7,9 @@ namespace hinoki {
 
 struct HubertFolder {
   HubertModelConfig model;
-  int64_t vocabulary = 0;  // of a HubertForCTC; 0: a HubertModel
-  SpecialIds ids;          // of the vocabulary; pad is the blank
-  bool normalize = false;  // the processor scales each recording to mean 0 and variance 1
+  int64_t vocabulary = 0;                           // of a HubertForCTC; 0: a HubertModel
+  SpecialIds ids = {.bos = 1, .eos = 2, .pad = 0};  // of the vocabulary; pad is the blank
+  bool normalize = false;                           // the processor scales each recording to mean 0 and variance 1
 };
 
 // Reads FOLDER/config.json and, if it is there, preprocessor_config.json. Keys that are absent have the defaults of
@@ -25,7 +25,7 @@ std::string print_preprocessor_config(const HubertFolder& config);
 struct LoadedHubert {
   HubertFolder config;
   std::unique_ptr<Parameters> parameters;
-  std::unique_ptr<HubertForCtc> ctc;     // or
+  std::unique_ptr<HubertForCtc> ctc;  // or
   std::unique_ptr<Hubert> without_head;
   const Hubert& hubert() const { return ctc ? ctc->hubert : *without_head; }
 };

@@ -38,7 +38,9 @@ struct LayerNorm {
   double eps;
 
   LayerNorm(Scope s, int64_t width, double eps)
-      : weight(s.parameter("weight", {width}, ones_init())), bias(s.parameter("bias", {width}, zeros_init())), eps(eps) {}
+      : weight(s.parameter("weight", {width}, ones_init())),
+        bias(s.parameter("bias", {width}, zeros_init())),
+        eps(eps) {}
 
   Tensor operator()(const Tensor& x) const { return layer_norm(x, weight, bias, eps); }
   Normed operator()(const Tensor& x, const Tensor& d1, const Tensor& d2 = {}) const {
@@ -48,9 +50,9 @@ struct LayerNorm {
 
 // What a forward pass depends on besides its inputs and weights.
 struct Pass {
-  bool training = false;   // dropout on
+  bool training = false;  // dropout on
   uint64_t seed = 0, step = 0;
-  int64_t first_row = 0;   // index of the first sequence in the global batch of this step
+  int64_t first_row = 0;  // index of the first sequence in the global batch of this step
   RandomKey key(uint64_t site) const { return {.seed = seed, .site = site, .step = step}; }
 };
 

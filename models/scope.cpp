@@ -42,8 +42,7 @@ Parameters::Parameters(Source source) : dtype_(DType::f32), source_(std::move(so
 
 Tensor Parameters::add(const std::string& name, const Shape& shape, Init init, bool training_only) {
   for (const Parameter& p : all_) require(p.name != name, "two parameters are named ", name);
-  Parameter p{.name = name, .shape = shape, .init = init, .offset = end_, .value = {},
-              .training_only = training_only};
+  Parameter p{.name = name, .shape = shape, .init = init, .offset = end_, .value = {}, .training_only = training_only};
   if (source_) {
     p.value = source_(name, shape);
   } else {

@@ -27,8 +27,8 @@ struct Parameter {
   std::string name;
   Shape shape;
   Init init;
-  int64_t offset = 0;  // in elements, of the flat buffers
-  Tensor value;        // a leaf
+  int64_t offset = 0;          // in elements, of the flat buffers
+  Tensor value;                // a leaf
   bool training_only = false;  // no part of the model that is exported
   // Weight decay is for matrices: not for biases and norm weights.
   bool decays() const { return shape.rank() >= 2; }

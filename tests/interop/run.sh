@@ -11,6 +11,7 @@ tensorboard=$(sh scripts/python_env.sh tensorboard)
 
 /usr/bin/python3 tests/interop/corpus_test.py
 "$models" tests/interop/roundtrip_import.py build/hinoki 40
+"$models" tests/interop/roundtrip_hubert.py build/hinoki 24
 rm -rf $run/exported $run/exported-bf16
 build/hinoki export $model $run/exported
 build/hinoki export $model $run/exported-bf16 --dtype bf16
