@@ -52,7 +52,7 @@ cuda() {
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
-# A Japanese speech corpus from Debian's packages, and its shards.
+# A Japanese speech corpus from Debian's packages, its shards, and a HuBERT that learns from them, with a bar.
 speech() { bash tests/end_to_end/speech.sh; }
 
 # Two hosts that lose each other, through the launch scripts.
