@@ -48,24 +48,29 @@ class SplitLabels {
 
   const SpeechCorpus& corpus() const { return corpus_; }
 
-  LabelSplitReport run() {
-    LabelSplitReport report{.shards = corpus_.shards(), .utterances = corpus_.utterances(), .counts = {}};
+  // How many shards are there already.
+  int64_t count_finished() const {
+    int64_t count = 0;
+    for (int64_t n = 0; n < corpus_.shards(); ++n) count += finished(n).has_value();
+    return count;
+  }
+  // Makes this rank's shards that are not there.
+  void make(const LabelTeam& team) {
+    for (int64_t n = team.rank; n < corpus_.shards(); n += team.ranks)
+      if (!finished(n)) make(n);
+  }
+  // When all shards are there: removes others and tells what they hold.
+  LabelSplitReport finish(int64_t reused) const {
+    LabelSplitReport report{
+        .shards = corpus_.shards(), .reused = reused, .utterances = corpus_.utterances(), .counts = {}};
     report.counts.resize(size_t(codebook_.clusters));
     for (int64_t n = 0; n < corpus_.shards(); ++n) {
-      const fs::path path = shard_path(settings_.output, split_, n);
-      const SpeechCorpus::Range range = corpus_.shard(n);
-      const LabelShardInfo info{.origin = origin_,
-                                .split = split_,
-                                .corpus = corpus_.hash(),
-                                .first = range.begin,
-                                .utterances = range.end - range.begin};
-      std::optional<LabelIndex> index = finished(path, info);
-      report.reused += index.has_value();
-      if (!index) index = make(path, info);
+      const std::optional<LabelIndex> index = finished(n);
+      require<Exit::data>(index.has_value(), path(n), " is gone or damaged; run `hinoki data labels` again");
       report.labels += index->ends.back();
       for (size_t c = 0; c < report.counts.size(); ++c) report.counts[c] += index->counts[c];
     }
-    for (int64_t n = corpus_.shards(); fs::remove(shard_path(settings_.output, split_, n));) ++n;
+    for (int64_t n = corpus_.shards(); fs::remove(path(n));) ++n;
     return report;
   }
 
@@ -75,19 +80,30 @@ class SplitLabels {
     int64_t silence = 0;
   };
 
-  // The index of a shard that a killed run has left, if it is the one wanted.
-  static std::optional<LabelIndex> finished(const fs::path& path, const LabelShardInfo& info) {
-    if (!fs::exists(path)) return std::nullopt;
+  fs::path path(int64_t n) const { return shard_path(settings_.output, split_, n); }
+  LabelShardInfo info(int64_t n) const {
+    const SpeechCorpus::Range range = corpus_.shard(n);
+    return {.origin = origin_,
+            .split = split_,
+            .corpus = corpus_.hash(),
+            .first = range.begin,
+            .utterances = range.end - range.begin};
+  }
+
+  // The index of a shard that is there, if it is the one wanted.
+  std::optional<LabelIndex> finished(int64_t n) const {
+    if (!fs::exists(path(n))) return std::nullopt;
     try {
-      LabelShard shard = open_label_shard(path);
-      if (shard.info == info) return std::move(shard.index);
+      LabelShard shard = open_label_shard(path(n));
+      if (shard.info == info(n)) return std::move(shard.index);
     } catch (const Error& e) {
       warn(e.what(), " (it is made again)");
     }
     return std::nullopt;
   }
 
-  LabelIndex make(const fs::path& path, const LabelShardInfo& info) {
+  void make(int64_t n) {
+    const LabelShardInfo info = this->info(n);
     LabelIndex index;
     index.counts.resize(size_t(codebook_.clusters));
     std::vector<int32_t> all;
@@ -111,9 +127,9 @@ class SplitLabels {
         samples_done_ += corpus_.samples(u + i);
       }
       show_progress();
+      if (settings_.check_stop) settings_.check_stop();
     }
-    write_label_shard(path, info, index, all);
-    return index;
+    write_label_shard(path(n), info, index, all);
   }
 
   Labelled label(int64_t u) const {
@@ -209,7 +225,7 @@ bool find_finished_labels(const fs::path& folder, const std::string& settings, L
 
 }  // namespace
 
-LabelReport prepare_labels(const LabelPreparation& settings) {
+LabelReport prepare_labels(const LabelPreparation& settings, const LabelTeam& team) {
   const Codebook codebook = read_codebook(settings.codebook);
   LabelReport report;
   report.origin = {.features = codebook.features,
@@ -221,13 +237,24 @@ LabelReport prepare_labels(const LabelPreparation& settings) {
     if (i == 0 || fs::exists(speech_shard_path(settings.corpus, kSplits[i], 0)))
       splits[i] = std::make_unique<SplitLabels>(settings, codebook, report.origin, kSplits[i]);
   const std::string described = labels_settings_json(settings, report.origin, splits);
-  if (!settings.overwrite && find_finished_labels(settings.output, described, report)) {
+  const bool finished = !settings.overwrite && find_finished_labels(settings.output, described, report);
+  team.meet();  // before anything changes that others look at
+  if (finished) {
     report.reused = true;
     return report;
   }
-  begin_output(settings.output, "hinoki data labels");
+  if (team.rank == 0) begin_output(settings.output, "hinoki data labels");
+  team.meet();
+  std::array<int64_t, kSplits.size()> reused{};
+  if (team.rank == 0)
+    for (size_t i = 0; i < kSplits.size(); ++i) reused[i] = splits[i] ? splits[i]->count_finished() : 0;
+  team.meet();
+  for (const auto& split : splits)
+    if (split) split->make(team);
+  team.meet();
+  if (team.rank != 0) return report;
   for (size_t i = 0; i < kSplits.size(); ++i)
-    if (splits[i]) (i == 0 ? report.train : report.validation) = splits[i]->run();
+    if (splits[i]) (i == 0 ? report.train : report.validation) = splits[i]->finish(reused[i]);
   const Ordered j{{"settings", Ordered::parse(described)},
                   {"train", split_json(report.train)},
                   {"validation", split_json(report.validation)}};

@@ -106,10 +106,12 @@ HubertForPretraining::Loss HubertForPretraining::loss(const HubertInput& input, 
           .targets = targets.count()};
 }
 
-HubertForPretraining::Predictions HubertForPretraining::predict(const HubertInput& input, const Tensor& labels) const {
+HubertForPretraining::Predictions HubertForPretraining::predict(const HubertInput& input, const Tensor& labels,
+                                                                const Tensor& frames) const {
   const NoGrad no_grad;
   const Tensor hidden = hubert.forward(input, {}).hidden;
-  const Targets targets = find_targets(input, labels, hubert.config());
+  const Targets targets =
+      frames.defined() ? Targets(frames, labels) : find_targets(input, labels, hubert.config());
   const Device device = hubert.device();
   const Tensor x = meet(hidden, on_device(targets.frames, device)), w = clusters();
   Predictions p{.losses = linear_cross_entropy_rows(x, w, on_device(targets.labels, device)),

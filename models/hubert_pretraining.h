@@ -42,13 +42,14 @@ class HubertForPretraining {
   };
   Loss loss(const HubertInput& input, const Tensor& labels, const Pass& pass) const;
 
-  // Of the masked frames that have a label, in order: what the model thinks. No gradient.
+  // Of the frames that have a label, in order: what the model thinks. Of those where `frames` (i32 [batch, frames]) is
+  // not 0; undefined: of the masked ones. No gradient.
   struct Predictions {
     Tensor losses;                // f64 [targets]
     std::vector<int32_t> likely;  // the likeliest cluster of each
     std::vector<int32_t> labels;  // the true one
   };
-  Predictions predict(const HubertInput& input, const Tensor& labels) const;
+  Predictions predict(const HubertInput& input, const Tensor& labels, const Tensor& frames = {}) const;
 
   // The number of targets that loss() would find; needs no model.
   static int64_t count_targets(const Tensor& masked_frames, const Tensor& labels);

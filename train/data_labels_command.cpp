@@ -7,7 +7,8 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
-#include "data/label_prepare.h"
+#include "core/base/parallel.h"
+#include "train/codebook_fit.h"
 #include "train/commands.h"
 #include "train/run_lock.h"
 
@@ -17,7 +18,7 @@ namespace {
 using Count = long long;  // what printf takes
 
 struct Arguments {
-  std::string features;
+  std::string features = "mfcc";
   LabelPreparation settings;
 };
 
@@ -32,16 +33,7 @@ void print_split(const char* name, const LabelSplitReport& s, const LabelOrigin&
               Count(origin.clusters), 100 * usage.commonest);
 }
 
-void run(Arguments& a) {
-  a.settings.features = [&](const SpeechCorpus& corpus) {
-    return open_features(a.features.empty() ? read_codebook(a.settings.codebook).features : a.features, corpus);
-  };
-  make_directory(a.settings.output.string());
-  const RunLock lock(a.settings.output.string());
-  const auto begun = std::chrono::steady_clock::now();
-  const LabelReport r = prepare_labels(a.settings);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  const std::string output = a.settings.output.string();
+void print(const LabelReport& r, const std::string& output, double seconds) {
   if (r.reused)
     std::printf("%s already holds these labels (same speech, same codebook)\n", output.c_str());
   else
@@ -55,6 +47,32 @@ void run(Arguments& a) {
     warn("all labels are the same: there is nothing to learn from them");
 }
 
+void make(const Arguments& a, Communicator& ranks) {
+  const std::string output = a.settings.output.string();
+  std::optional<RunLock> lock;
+  together(ranks, "the folder of labels", [&] {
+    if (!ranks.first()) return;
+    make_directory(output);
+    lock.emplace(output);
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  const LabelReport report = make_labels(ranks, a.settings, a.features);
+  if (ranks.first())
+    print(report, output, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+}
+
+void run(const Arguments& a) {
+  const std::unique_ptr<Communicator> ranks = join_ranks();
+  collect_warnings(!ranks->first());
+  if (!ranks->alone()) set_default_threads(threads_of_a_rank());
+  try {
+    make(a, *ranks);
+  } catch (const Error& e) {
+    ranks->leave(e);
+    throw;
+  }
+}
+
 }  // namespace
 
 void add_data_labels_command(CLI::App& data) {
@@ -63,7 +81,7 @@ void add_data_labels_command(CLI::App& data) {
   labels->add_option("corpus", a->settings.corpus, "The folder that `hinoki data speech` made")->required();
   labels->add_option("--codebook", a->settings.codebook, "The file that `hinoki data clusters` made")->required();
   labels->add_option("--output", a->settings.output, "The folder for shards of labels and prepare.json")->required();
-  labels->add_option("--features", a->features, "What the codebook was made of (default: what it says)");
+  labels->add_option("--features", a->features, "What the codebook was made of: mfcc, or hubert:FOLDER:layer=N (default: mfcc)");
   labels
       ->add_option("--silence-dbfs", a->settings.silence_dbfs,
                    "Windows of 20 ms that are quieter are silence (RMS, dB of full scale), of which training warns")

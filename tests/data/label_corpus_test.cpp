@@ -1,7 +1,9 @@
 // Labels of a corpus, written and read: every one is the nearest centre, and none of another corpus or codebook passes.
 #include "data/label_corpus.h"
 
+#include <barrier>
 #include <cmath>
+#include <thread>
 
 #include "core/base/log.h"
 #include "core/base/parallel.h"
@@ -98,6 +100,20 @@ TEST_F(Labels, HaveTheSameBytesWhateverHappensOnTheWay) {
     EXPECT_TRUE(bytes_of_files(folder_ / "threads") == whole) << threads << " threads";
     std::filesystem::remove_all(folder_ / "threads");
   }
+  for (const int ranks : {2, 3}) {  // each makes its shards, and rank 0 the report
+    std::barrier meeting(ranks);
+    std::vector<std::thread> team;
+    std::vector<LabelReport> reports(static_cast<size_t>(ranks));
+    for (int r = 0; r < ranks; ++r)
+      team.emplace_back([&, r] {
+        const LabelTeam together{.rank = r, .ranks = ranks, .meet = [&] { meeting.arrive_and_wait(); }};
+        reports[size_t(r)] = prepare_labels(settings("ranks"), together);
+      });
+    for (std::thread& t : team) t.join();
+    EXPECT_TRUE(bytes_of_files(folder_ / "ranks") == whole) << ranks << " ranks";
+    EXPECT_GT(reports[0].train.labels, 0);
+    std::filesystem::remove_all(folder_ / "ranks");
+  }
   // As kills leave it: one shard is done, one is half written, one is damaged.
   const auto out = folder_ / "labels";
   std::filesystem::remove(out / "prepare.json");
@@ -167,24 +183,28 @@ TEST_F(Labels, FlippedBitsAreFound) {
   prepare_labels(settings());
   const auto path = folder_ / "labels/train-00000.h5";
   const std::string whole = bytes_of_file(path);
-  const LabelCorpus labels(folder_ / "labels", *corpus_, "train");
-  std::vector<int32_t> first(size_t(labels.labels(0)));
-  labels.read(0, first);
-  std::string stored(first.begin(), first.end());  // one byte a label
-  const size_t at = whole.find(stored);
-  ASSERT_NE(at, whole.npos);
-  std::string bad = whole;
-  bad[at + 3] ^= 4;
-  folder_.write("labels/train-00000.h5", bad);
-  const LabelCorpus damaged(folder_ / "labels", *corpus_, "train");
-  EXPECT_ERROR(damaged.read(0, first), Exit::data, "the labels of utterance 0 are damaged");
-  const std::vector<int64_t>& counts = labels.counts();
-  bad = whole;  // counts of the first shard
-  const LabelShard shard = open_label_shard(folder_ / "labels/train-00000.h5");
-  const std::string raw(reinterpret_cast<const char*>(shard.index.counts.data()), counts.size() * 8);
-  ASSERT_NE(whole.find(raw), whole.npos);
-  bad[whole.find(raw)] ^= 1;
-  folder_.write("labels/train-00000.h5", bad);
+  std::vector<int32_t> first;
+  std::string counts;
+  {  // closed before the file changes: HDF5 keeps what it has read of an open one
+    const LabelCorpus labels(folder_ / "labels", *corpus_, "train");
+    first.resize(size_t(labels.labels(0)));
+    labels.read(0, first);
+    const LabelShard shard = open_label_shard(path);
+    counts.assign(reinterpret_cast<const char*>(shard.index.counts.data()), shard.index.counts.size() * 8);
+  }
+  const auto spoil = [&](const std::string& what, size_t byte) {
+    const size_t at = whole.find(what);
+    ASSERT_NE(at, whole.npos);
+    std::string bad = whole;
+    bad[at + byte] ^= 1;
+    folder_.write("labels/train-00000.h5", bad);
+  };
+  spoil(std::string(first.begin(), first.end()), 3);  // one byte a label
+  {
+    const LabelCorpus damaged(folder_ / "labels", *corpus_, "train");
+    EXPECT_ERROR(damaged.read(0, first), Exit::data, "the labels of utterance 0 are damaged");
+  }
+  spoil(counts, 0);
   EXPECT_ERROR(LabelCorpus(folder_ / "labels", *corpus_, "train"), Exit::data, "the index is damaged");
 }
 
