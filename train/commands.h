@@ -21,6 +21,7 @@ void add_probe_command(CLI::App& app);
 void add_snapshot_command(CLI::App& app);
 void add_tokenizer_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_transcribe_command(CLI::App& app);
 
 void add_commands(CLI::App& app);  // all of them
 
