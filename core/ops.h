@@ -149,4 +149,11 @@ int64_t loss_chunk_rows(int64_t vocabulary);
 // The loss of each row instead, f64 [rows], ignored rows 0. No gradient.
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels);
 
+// Connectionist temporal classification (Graves et al. 2006): the sum over rows of -log p(labels | logits), [] in f64,
+// over all alignments of a row's labels with its first `frames` frames. logits [batch, time, classes]; frames and
+// label_lengths i32 [batch], labels i32 [total], one row after the other without `blank`, on the CPU (best) or beside
+// the logits. A row whose labels and repeats are more than its frames is Exit::data. The gradient is made with the loss.
+Tensor ctc_loss(const Tensor& logits, const Tensor& frames, const Tensor& labels, const Tensor& label_lengths,
+                int64_t blank);
+
 }  // namespace hinoki

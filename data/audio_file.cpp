@@ -161,12 +161,11 @@ void read_converted(Opened& o, Audio& audio) {
   }
 }
 
-}  // namespace
-
-int64_t count_silent(const std::vector<int16_t>& samples, double silence_dbfs) {
+// window(samples in it, is it silent) for each 20 ms.
+template <class Window>
+void for_each_window(const std::vector<int16_t>& samples, double silence_dbfs, Window&& window) {
   const double rms = 32768 * std::pow(10.0, silence_dbfs / 20), threshold = rms * rms;
   const auto count = int64_t(samples.size());
-  int64_t silent = 0;
   for (int64_t begin = 0; begin < count; begin += kWindow) {
     const int64_t n = std::min(kWindow, count - begin);
     int64_t squares = 0;
@@ -176,9 +175,25 @@ int64_t count_silent(const std::vector<int16_t>& samples, double silence_dbfs) {
       squares += int32_t(samples[i]) * samples[i];
     }
     const double mean = double(sum) / double(n);
-    if (double(squares) / double(n) - mean * mean < threshold) silent += n;
+    window(n, double(squares) / double(n) - mean * mean < threshold);
   }
-  return silent;
+}
+
+}  // namespace
+
+int64_t count_silent(const std::vector<int16_t>& samples, double silence_dbfs) {
+  int64_t count = 0;
+  for_each_window(samples, silence_dbfs, [&](int64_t n, bool silent) { count += silent ? n : 0; });
+  return count;
+}
+
+int64_t longest_silence(const std::vector<int16_t>& samples, double silence_dbfs) {
+  int64_t longest = 0, now = 0;
+  for_each_window(samples, silence_dbfs, [&](int64_t n, bool silent) {
+    now = silent ? now + n : 0;
+    longest = std::max(longest, now);
+  });
+  return longest;
 }
 
 Audio read_audio(const std::filesystem::path& path, const AudioLimits& limits) {

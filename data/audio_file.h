@@ -33,5 +33,7 @@ Audio read_audio(const std::filesystem::path& path, const AudioLimits& limits);
 
 // How many of `samples` lie in silent windows.
 int64_t count_silent(const std::vector<int16_t>& samples, double silence_dbfs);
+// Samples of the longest row of silent windows.
+int64_t longest_silence(const std::vector<int16_t>& samples, double silence_dbfs);
 
 }  // namespace hinoki

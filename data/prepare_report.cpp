@@ -50,6 +50,17 @@ bool find_finished(const std::filesystem::path& folder, const std::string& setti
   return true;
 }
 
+void begin_output(const std::filesystem::path& folder, const char* verb) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  require<Exit::data>(!error, "cannot make the folder ", folder, ": ", error.message());
+  write_file_durably((folder / kUnfinished).string(), say(verb, " has not finished here; run it again\n"));
+  std::filesystem::remove(folder / kPrepareReport);
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().string().ends_with(".h5.tmp")) std::filesystem::remove(entry.path());
+  remove_temporaries(folder.string());
+}
+
 std::string settings_json(const TextPreparation& settings, const std::string& tokenizer_hash,
                           const std::vector<TextFile>& files) {
   Hasher128 names;

@@ -23,6 +23,9 @@ struct FinishedCorpus {
 };
 bool find_finished(const std::filesystem::path& folder, const std::string& settings, const FinishedCorpus& corpus);
 
+// Makes the folder, marks it as unfinished by `verb`, and removes what a killed run has left half written in it.
+void begin_output(const std::filesystem::path& folder, const char* verb);
+
 // All that decides the shards' bytes, as far as it can be known without reading: settings, tokenizer, and the inputs'
 // names and sizes.
 std::string settings_json(const TextPreparation& settings, const std::string& tokenizer_hash,

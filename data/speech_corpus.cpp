@@ -106,6 +106,11 @@ SpeechCorpus::Place SpeechCorpus::place(int64_t u) const {
   return {.shard = *shard, .row = u - shard->first};
 }
 
+SpeechCorpus::Range SpeechCorpus::shard(int64_t n) const {
+  require(n >= 0 && n < shards(), folder_, " holds ", shards(), " shards; asked for number ", n);
+  return {.begin = shards_[size_t(n)].first, .end = n + 1 < shards() ? shards_[size_t(n + 1)].first : utterances_};
+}
+
 int64_t SpeechCorpus::samples(int64_t u) const {
   const Place p = place(u);
   const Range r = range(p.shard.ends, p.row);

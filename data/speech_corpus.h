@@ -17,7 +17,13 @@ class SpeechCorpus {
   // `folder` as `hinoki data speech` left it, `split` "train" or "validation".
   SpeechCorpus(const std::filesystem::path& folder, const std::string& split);
 
+  struct Range {
+    int64_t begin, end;
+  };
+
   int64_t utterances() const { return utterances_; }
+  int64_t shards() const { return int64_t(shards_.size()); }
+  Range shard(int64_t n) const;  // its utterances
   int64_t transcribed() const { return transcribed_; }  // utterances with a transcript
   int64_t with_kana() const { return kana_; }
   int64_t total_samples() const { return samples_; }
@@ -50,10 +56,6 @@ class SpeechCorpus {
     const Shard& shard;
     int64_t row;
   };
-  struct Range {
-    int64_t begin, end;
-  };
-
   void open(const std::filesystem::path& path, const std::string& split);
   Place place(int64_t u) const;
   static Range range(const std::vector<int64_t>& ends, int64_t row);

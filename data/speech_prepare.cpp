@@ -135,17 +135,6 @@ class Preparation {
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), said_ = begun_;
 };
 
-void begin_output(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require<Exit::data>(!error, "cannot make the folder ", folder, ": ", error.message());
-  write_file_durably((folder / kUnfinished).string(), "hinoki data speech has not finished here; run it again\n");
-  fs::remove(folder / kPrepareReport);
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().string().ends_with(".h5.tmp")) fs::remove(entry.path());
-  remove_temporaries(folder.string());
-}
-
 }  // namespace
 
 SpeechReport prepare_speech(const SpeechPreparation& settings) {
@@ -162,7 +151,7 @@ SpeechReport prepare_speech(const SpeechPreparation& settings) {
   const std::string described = speech_settings_json(settings, hash_speech_inputs(settings.inputs));
   if (!settings.overwrite)
     if (const auto before = finished_speech_report(settings.output, described)) return *before;
-  begin_output(settings.output);
+  begin_output(settings.output, "hinoki data speech");
   const SpeechReport report = Preparation(settings).run();
   write_file_durably((settings.output / kPrepareReport).string(), speech_report_json(described, report));
   fs::remove(settings.output / kUnfinished);

@@ -195,17 +195,6 @@ class Preparation {
   TextReport report_;
 };
 
-void begin_output(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  require<Exit::data>(!error, "cannot make the folder ", folder, ": ", error.message());
-  write_file_durably((folder / kUnfinished).string(), "hinoki data text has not finished here; run it again\n");
-  fs::remove(folder / kPrepareReport);
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().string().ends_with(".h5.tmp")) fs::remove(entry.path());
-  remove_temporaries(folder.string());
-}
-
 }  // namespace
 
 TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& settings) {
@@ -217,7 +206,7 @@ TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& setti
   const std::string described = settings_json(settings, tokenizer.hash(), files);
   if (!settings.overwrite)
     if (const auto before = finished_report(settings.output, described)) return *before;
-  begin_output(settings.output);
+  begin_output(settings.output, "hinoki data text");
   const TextReport report = Preparation(tokenizer, settings, std::move(files)).run();
   write_file_durably((settings.output / "spiece.model").string(), tokenizer.bytes());
   write_file_durably((settings.output / kPrepareReport).string(), report_json(described, report));

@@ -1,6 +1,7 @@
 // Hugging Face folders: config.json both ways, and weights by name.
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "core/safetensors.h"
 #include "models/model.h"
@@ -25,7 +26,8 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
 std::string print_generation_config(const SpecialIds& ids);
 
 // The weights of a folder for the parameters of a model. Legacy buffers (causal masks, rotary frequencies, a tied
-// lm_head) are passed over; any other tensor that the model lacks, and any that it misses, is an Error.
+// lm_head) are passed over, and a prefix that stands or falls with the head, and the spelling of weight norms, may be
+// either; any other tensor that the model lacks, and any that it misses, is an Error.
 class WeightSource {
  public:
   explicit WeightSource(const std::string& folder);
@@ -33,8 +35,11 @@ class WeightSource {
   // For Parameters: matrices of linears and embeddings stay as stored (f32, bf16 or f16, mapped from the file where it
   // is aligned), the rest becomes f32.
   Tensor get(const std::string& name, const Shape& shape) const;
-  // Copies all values into allocated parameters.
-  void fill(Parameters& parameters) const;
+  // The same on the CPU; elsewhere all weights become `dtype`, which layers then compute in.
+  Parameters::Source for_device(Device device, DType dtype) const;
+  // Copies all values into allocated parameters. What serves training alone keeps its values if the folder lacks it,
+  // and so does what begins with `may_lack`.
+  void fill(Parameters& parameters, std::string_view may_lack = {}) const;
   // After the model was built: complains about tensors that nothing asked for.
   void check_all_used(const Parameters& parameters) const;
 
@@ -52,7 +57,7 @@ struct LoadedModel {
   std::unique_ptr<Parameters> parameters;
   std::unique_ptr<CausalLm> model;
 };
-// On the CPU weights stay as stored; elsewhere all of them become `dtype`, which layers then compute in.
+// Weights as of WeightSource::for_device.
 LoadedModel load_model(const std::string& folder, Device device = Device::cpu, DType dtype = DType::f32);
 
 }  // namespace hinoki

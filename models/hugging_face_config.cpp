@@ -1,49 +1,9 @@
 // config.json of transformers, both ways.
-#include <algorithm>
-
-#include "core/base/json.h"
 #include "models/hugging_face.h"
+#include "models/json_fields.h"
 
 namespace hinoki {
 namespace {
-
-constexpr int64_t kMaxConfigJson = 1 << 20;
-constexpr int64_t kMaxSize = int64_t{1} << 31;
-
-// Reads those keys of a config struct that are there.
-class JsonReader {
- public:
-  JsonReader(const Json& json, const std::string& file) : json_(json), file_(file) {}
-
-  template <class T, class... Rules>
-  void operator()(const char* key, T& value, Rules...) {
-    const auto found = json_.find(key);
-    if (found == json_.end() || found->is_null()) return;
-    const bool fits = std::is_same_v<T, bool>          ? found->is_boolean()
-                      : std::is_same_v<T, std::string> ? found->is_string()
-                      : std::is_same_v<T, double>      ? found->is_number()
-                                                       : found->is_number_integer();
-    require<Exit::data>(fits, file_, ": \"", key, "\" is ", found->dump(), ", which is not of its type");
-    value = found->get<T>();
-    if constexpr (std::is_same_v<T, int64_t>)
-      require<Exit::data>(value >= 0 && value < kMaxSize, file_, ": \"", key, "\" is ", found->dump(),
-                          ", which is not between 0 and ", kMaxSize - 1);
-  }
-
- private:
-  const Json& json_;
-  const std::string& file_;
-};
-
-class JsonWriter {
- public:
-  explicit JsonWriter(Json& json) : json_(json) {}
-  template <class T, class... Rules>
-  void operator()(const char* key, T& value, Rules...) { json_[key] = value; }
-
- private:
-  Json& json_;
-};
 
 // Old files say rope_scaling {"type": "linear", "factor": f} beside rotary_pct and rotary_emb_base, new ones
 // rope_parameters {"rope_type", "rope_theta", "partial_rotary_factor", "factor"}.
@@ -64,17 +24,17 @@ void read_rope(const Json& json, const std::string& file, GptNeoxConfig& c) {
   }
 }
 
-void refuse_unless(const Json& json, const std::string& file, const char* key, const Json& expected) {
-  if (json.contains(key) && !json[key].is_null())
-    require<Exit::data>(json[key] == expected, file, ": \"", key, "\": ", json[key].dump(),
-                        " is not supported; this program computes with ", expected.dump());
-}
-
 ModelConfig read_gpt_neox(const Json& json, const std::string& file) {
   ModelConfig config{.architecture = "gpt_neox", .gpt_neox = {}, .gpt2 = {}};
   // The defaults of transformers' GPTNeoXConfig, which is GPT-NeoX 20B.
-  config.gpt_neox = {.vocab_size = 50432, .hidden_size = 6144, .num_hidden_layers = 44, .num_attention_heads = 64,
-                     .intermediate_size = 24576, .rotary_pct = 0.25, .use_parallel_residual = true, .init = "hf"};
+  config.gpt_neox = {.vocab_size = 50432,
+                     .hidden_size = 6144,
+                     .num_hidden_layers = 44,
+                     .num_attention_heads = 64,
+                     .intermediate_size = 24576,
+                     .rotary_pct = 0.25,
+                     .use_parallel_residual = true,
+                     .init = "hf"};
   JsonReader read(json, file);
   config.gpt_neox.fields(read);
   read_rope(json, file, config.gpt_neox);
@@ -98,8 +58,7 @@ ModelConfig read_gpt2(const Json& json, const std::string& file) {
 
 HuggingFaceConfig read_hugging_face_config(const std::string& folder) {
   const std::string file = folder + "/config.json";
-  const Json json = parse_json(read_file(file, kMaxConfigJson), file);
-  require<Exit::data>(json.is_object(), file, ": not an object");
+  const Json json = read_json_object(file);
   const std::string type = json_member(json, "model_type", Json::value_t::string, file);
   HuggingFaceConfig config;
   if (type == "gpt_neox")
@@ -107,8 +66,10 @@ HuggingFaceConfig read_hugging_face_config(const std::string& folder) {
   else if (type == "gpt2")
     config.model = read_gpt2(json, file);
   else
-    fail<Exit::data>(file, ": model_type \"", type, "\" is not known here; gpt_neox and gpt2 are");
-  for (const auto& [key, id] : {std::pair{"bos_token_id", &config.ids.bos}, {"eos_token_id", &config.ids.eos},
+    fail<Exit::data>(file, ": model_type \"", type,
+                     "\" is not a language model that is known here; gpt_neox and gpt2 are");
+  for (const auto& [key, id] : {std::pair{"bos_token_id", &config.ids.bos},
+                                {"eos_token_id", &config.ids.eos},
                                 {"pad_token_id", &config.ids.pad}})
     JsonReader(json, file)(key, *id);
   try {
@@ -147,15 +108,16 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
   }
   json["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
   json["use_cache"] = true;
-  for (const auto& [key, id] : {std::pair{"bos_token_id", config.ids.bos}, {"eos_token_id", config.ids.eos},
-                                {"pad_token_id", config.ids.pad}})
+  for (const auto& [key, id] :
+       {std::pair{"bos_token_id", config.ids.bos}, {"eos_token_id", config.ids.eos}, {"pad_token_id", config.ids.pad}})
     json[key] = id >= 0 ? Json(id) : Json(nullptr);
   return json.dump(2) + "\n";
 }
 
 std::string print_generation_config(const SpecialIds& ids) {
   Json json = {{"_from_model_config", true}};
-  for (const auto& [key, id] : {std::pair{"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}})
+  for (const auto& [key, id] :
+       {std::pair{"bos_token_id", ids.bos}, {"eos_token_id", ids.eos}, {"pad_token_id", ids.pad}})
     if (id >= 0) json[key] = id;
   return json.dump(2) + "\n";
 }

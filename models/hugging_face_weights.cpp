@@ -52,11 +52,21 @@ void convert(const StoredTensor& from, To* out, const std::string& name) {
 WeightSource::WeightSource(const std::string& folder)
     : folder_(folder), weights_(std::make_shared<const ModelWeights>(ModelWeights::open(folder))) {}
 
-// GPT2Model (without the language model head) saves its names without the prefix.
 std::string WeightSource::stored_name(const std::string& name) const {
-  constexpr std::string_view prefix = "transformer.";
-  if (!weights_->contains(name) && name.starts_with(prefix)) return name.substr(prefix.size());
-  return name;
+  std::vector<std::string> spellings{name};
+  // GPT2Model and HubertModel (without a head) save their names without the prefix.
+  for (const std::string_view prefix : {"transformer.", "hubert."})
+    if (name.starts_with(prefix)) spellings.push_back(name.substr(prefix.size()));
+  // What PyTorch before 2.1 and from then on call the two parts of a weight norm.
+  for (const auto& [older, newer] :
+       {std::pair<std::string_view, const char*>{"weight_g", "parametrizations.weight.original0"},
+        {"weight_v", "parametrizations.weight.original1"}})
+    if (name.ends_with(older))
+      for (const std::string& s : std::vector(spellings))
+        spellings.push_back(s.substr(0, s.size() - older.size()) + newer);
+  const auto stored =
+      std::find_if(spellings.begin(), spellings.end(), [&](const std::string& s) { return weights_->contains(s); });
+  return stored == spellings.end() ? name : *stored;
 }
 
 StoredTensor WeightSource::find(const std::string& name, const Shape& shape) const {
@@ -82,8 +92,17 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
   return copy;
 }
 
-void WeightSource::fill(Parameters& parameters) const {
+Parameters::Source WeightSource::for_device(Device device, DType dtype) const {
+  return [source = *this, device, dtype](const std::string& name, const Shape& shape) {
+    const Tensor stored = source.get(name, shape);
+    return device == Device::cpu ? stored : to_device(cast(cast(stored, DType::f32), dtype), device);
+  };
+}
+
+void WeightSource::fill(Parameters& parameters, std::string_view may_lack) const {
   for (const Parameter& p : parameters.all()) {
+    const bool needed = !p.training_only && (may_lack.empty() || !p.name.starts_with(may_lack));
+    if (!needed && !weights_->contains(stored_name(p.name))) continue;
     const Tensor values = empty(p.shape, parameters.master_dtype());
     visit_float(values.dtype(), [&]<class T>() { convert(find(p.name, p.shape), values.as<T>(), p.name); });
     parameters.set(p, values);
@@ -105,11 +124,7 @@ void WeightSource::check_all_used(const Parameters& parameters) const {
 LoadedModel load_model(const std::string& folder, Device device, DType dtype) {
   LoadedModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
   const WeightSource source(folder);
-  loaded.parameters =
-      std::make_unique<Parameters>([source, device, dtype](const std::string& name, const Shape& shape) {
-        const Tensor stored = source.get(name, shape);
-        return device == Device::cpu ? stored : to_device(cast(cast(stored, DType::f32), dtype), device);
-      });
+  loaded.parameters = std::make_unique<Parameters>(source.for_device(device, dtype));
   loaded.model = make_model(loaded.config.model, *loaded.parameters);
   source.check_all_used(*loaded.parameters);
   return loaded;

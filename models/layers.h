@@ -14,9 +14,10 @@ struct Linear {
   WeightLayout layout;
 
   // weight [out, in] (or [in, out]); no bias if `biased` is false.
-  Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in)
+  Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in,
+         Init bias_init = zeros_init())
       : weight(s.parameter("weight", layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out}, init)),
-        bias(biased ? s.parameter("bias", {out}, zeros_init()) : Tensor()),
+        bias(biased ? s.parameter("bias", {out}, bias_init) : Tensor()),
         layout(layout) {}
 
   Tensor operator()(const Tensor& x) const { return linear(x, weight, bias, layout); }
@@ -37,7 +38,9 @@ struct LayerNorm {
   double eps;
 
   LayerNorm(Scope s, int64_t width, double eps)
-      : weight(s.parameter("weight", {width}, ones_init())), bias(s.parameter("bias", {width}, zeros_init())), eps(eps) {}
+      : weight(s.parameter("weight", {width}, ones_init())),
+        bias(s.parameter("bias", {width}, zeros_init())),
+        eps(eps) {}
 
   Tensor operator()(const Tensor& x) const { return layer_norm(x, weight, bias, eps); }
   Normed operator()(const Tensor& x, const Tensor& d1, const Tensor& d2 = {}) const {
@@ -47,9 +50,9 @@ struct LayerNorm {
 
 // What a forward pass depends on besides its inputs and weights.
 struct Pass {
-  bool training = false;   // dropout on
+  bool training = false;  // dropout on
   uint64_t seed = 0, step = 0;
-  int64_t first_row = 0;   // index of the first sequence in the global batch of this step
+  int64_t first_row = 0;  // index of the first sequence in the global batch of this step
   RandomKey key(uint64_t site) const { return {.seed = seed, .site = site, .step = step}; }
 };
 

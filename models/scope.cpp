@@ -21,6 +21,16 @@ void fill_normal(T* out, int64_t n, const RandomKey& key, double std) {
   });
 }
 
+template <class T>
+void fill_uniform(T* out, int64_t n, const RandomKey& key, double from, double to) {
+  parallel_blocks(n, int64_t{1} << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += 4) {
+      const Random4 r = philox(key, uint64_t(i) / 4);
+      for (int64_t j = i; j < std::min(i + 4, end); ++j) out[j] = T(from + (to - from) * double(unit_float(r[j - i])));
+    }
+  });
+}
+
 }  // namespace
 
 Parameters::Parameters(DType dtype, Device device)
@@ -30,9 +40,9 @@ Parameters::Parameters(DType dtype, Device device)
 
 Parameters::Parameters(Source source) : dtype_(DType::f32), source_(std::move(source)) {}
 
-Tensor Parameters::add(const std::string& name, const Shape& shape, Init init) {
+Tensor Parameters::add(const std::string& name, const Shape& shape, Init init, bool training_only) {
   for (const Parameter& p : all_) require(p.name != name, "two parameters are named ", name);
-  Parameter p{.name = name, .shape = shape, .init = init, .offset = end_, .value = {}};
+  Parameter p{.name = name, .shape = shape, .init = init, .offset = end_, .value = {}, .training_only = training_only};
   if (source_) {
     p.value = source_(name, shape);
   } else {
@@ -60,10 +70,18 @@ void Parameters::initialize(uint64_t seed) {
     const Tensor values = empty(p.shape, master_dtype());
     visit_float(master_dtype(), [&]<class T>() {
       T* w = values.as<T>();
-      if (p.init.kind == Init::normal)
-        fill_normal(w, p.size(), {.seed = seed, .site = hash_name(p.name)}, p.init.std);
-      else
-        std::fill_n(w, p.size(), T(p.init.kind == Init::ones ? 1 : 0));
+      const RandomKey key{.seed = seed, .site = hash_name(p.name)};
+      switch (p.init.kind) {
+        case Init::constant:
+          std::fill_n(w, p.size(), T(p.init.value));
+          break;
+        case Init::normal:
+          fill_normal(w, p.size(), key, p.init.std);
+          break;
+        case Init::uniform:
+          fill_uniform(w, p.size(), key, p.init.from, p.init.to);
+          break;
+      }
     });
     set(p, values);
   }

@@ -12,19 +12,24 @@ namespace hinoki {
 
 // How a parameter starts.
 struct Init {
-  enum Kind { zeros, ones, normal } kind = zeros;
-  double std = 0;
+  enum Kind { constant, normal, uniform } kind = constant;
+  double value = 0;         // constant
+  double std = 0;           // normal, of mean 0
+  double from = 0, to = 0;  // uniform, in [from, to)
 };
-inline Init zeros_init() { return {Init::zeros}; }
-inline Init ones_init() { return {Init::ones}; }
-inline Init normal_init(double std) { return {Init::normal, std}; }
+inline Init constant_init(double value) { return {.kind = Init::constant, .value = value}; }
+inline Init zeros_init() { return constant_init(0); }
+inline Init ones_init() { return constant_init(1); }
+inline Init normal_init(double std) { return {.kind = Init::normal, .std = std}; }
+inline Init uniform_init(double from, double to) { return {.kind = Init::uniform, .from = from, .to = to}; }
 
 struct Parameter {
   std::string name;
   Shape shape;
   Init init;
-  int64_t offset = 0;  // in elements, of the flat buffers
-  Tensor value;        // a leaf
+  int64_t offset = 0;          // in elements, of the flat buffers
+  Tensor value;                // a leaf
+  bool training_only = false;  // no part of the model that is exported
   // Weight decay is for matrices: not for biases and norm weights.
   bool decays() const { return shape.rank() >= 2; }
   int64_t size() const { return shape.numel(); }
@@ -42,7 +47,7 @@ class Parameters {
   Parameters(const Parameters&) = delete;
 
   // A second parameter of the same name is an Error.
-  Tensor add(const std::string& name, const Shape& shape, Init init);
+  Tensor add(const std::string& name, const Shape& shape, Init init, bool training_only = false);
 
   // Makes the buffers; weights are zero until somebody sets them. Padded to whole chunks of kChunk elements.
   void allocate();
@@ -87,18 +92,24 @@ class Parameters {
 class Scope {
  public:
   explicit Scope(Parameters& parameters) : parameters_(&parameters) {}
-  Scope operator/(const std::string& name) const { return {*parameters_, path_.empty() ? name : path_ + "." + name}; }
+  Scope operator/(const std::string& name) const {
+    return {*parameters_, path_.empty() ? name : path_ + "." + name, training_only_};
+  }
   Scope operator/(int64_t index) const { return *this / std::to_string(index); }
   Tensor parameter(const std::string& name, const Shape& shape, Init init) const {
-    return parameters_->add((*this / name).path_, shape, init);
+    return parameters_->add((*this / name).path_, shape, init, training_only_);
   }
+  // The same path for what only training needs: snapshots keep it in state/, and no reader of the model asks for it.
+  Scope training_only() const { return {*parameters_, path_, true}; }
   const std::string& path() const { return path_; }
   uint64_t site() const { return hash_name(path_); }  // of randomness drawn here
 
  private:
-  Scope(Parameters& parameters, std::string path) : parameters_(&parameters), path_(std::move(path)) {}
+  Scope(Parameters& parameters, std::string path, bool training_only)
+      : parameters_(&parameters), path_(std::move(path)), training_only_(training_only) {}
   Parameters* parameters_;
   std::string path_;
+  bool training_only_ = false;
 };
 
 }  // namespace hinoki

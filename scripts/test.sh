@@ -52,8 +52,12 @@ cuda() {
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
-# A Japanese speech corpus from Debian's packages, and its shards.
-speech() { bash tests/end_to_end/speech.sh; }
+# A Japanese speech corpus from Debian's packages, its shards, a HuBERT that learns from them, with a bar, and a recogniser
+# that learns to spell what is said, with another.
+speech() {
+  bash tests/end_to_end/speech.sh
+  bash tests/end_to_end/recognise.sh
+}
 
 # Two hosts that lose each other, through the launch scripts.
 multi_node() { bash tests/multi_node/run.sh; }

@@ -51,18 +51,18 @@ void print_step(const StepBenchmark& what, bool json) {
   const double peak = gpu ? measure_product_peak(what.device, what.dtype) * 1e-9 : measure_fma_peak_gflops(threads);
   const double share = t.flops_per_step / (t.median_ms * 1e-3) / (peak * 1e9);
   if (json) {
-    const Json line = {{"program", "hinoki"}, {"size", what.size}, {"threads", threads},
+    const Json line = {{"program", "hinoki"}, {"task", what.task}, {"size", what.size}, {"threads", threads},
                        {"device", gpu ? device_table(what.device).name : cpu_name()}, {"dtype", name_of(what.dtype)},
-                       {"kernels", name_of(active_target())}, {"tokens_per_s", t.tokens_per_second},
+                       {"kernels", name_of(active_target())}, {t.unit + "_per_s", t.units_per_second},
                        {"ms_median", t.median_ms}, {"forward_ms", t.forward_ms}, {"backward_ms", t.backward_ms},
                        {"update_ms", t.update_ms}, {"flops_per_step", t.flops_per_step}, {"fma_peak_gflops", peak},
                        {"share_of_peak", share}, {"activation_bytes", t.activation_bytes}, {"peak_bytes", t.peak_bytes}, {"params", t.parameters},
                        {"clean", t.clean}, {"loss", t.loss}};
     std::printf("%s\n", line.dump().c_str());
   } else {
-    std::printf("%s: %.1f ms a step (forward and loss %.1f, backward %.1f, update %.1f), %.0f tokens/s, %.0f %% of %.0f "
+    std::printf("%s: %.1f ms a step (forward and loss %.1f, backward %.1f, update %.1f), %.0f %s/s, %.0f %% of %.0f "
                 "GFLOP/s, activations %.0f MiB, %lld clean steps\n",
-                what.size.c_str(), t.median_ms, t.forward_ms, t.backward_ms, t.update_ms, t.tokens_per_second, 100 * share,
+                what.size.c_str(), t.median_ms, t.forward_ms, t.backward_ms, t.update_ms, t.units_per_second, t.unit.c_str(), 100 * share,
                 peak, double(t.activation_bytes) / (1 << 20), (long long)t.clean);
   }
 }
@@ -113,16 +113,18 @@ void print_kernels(const KernelOptions& o) {
 void add_bench_command(CLI::App& app) {
   auto* command = app.add_subcommand("bench", "Measure this machine, and training steps on it");
   command->require_subcommand(0, 1);
-  auto* step = command->add_subcommand("step", "Whole training steps on random tokens");
+  auto* step = command->add_subcommand("step", "Whole training steps on random tokens or sound");
   auto what = std::make_shared<StepBenchmark>();
   auto json = std::make_shared<bool>(false);
-  step->add_option("--size", what->size, "nano, tiny, small, 1b or 3b")->capture_default_str();
+  step->add_option("--task", what->task, "gpt or hubert")->capture_default_str();
+  step->add_option("--size", what->size, "nano, tiny, small, 1b or 3b; of hubert nano, tiny or base")
+      ->capture_default_str();
   step->add_option("--device", what->device, "cpu or cuda")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Device>{{"cpu", Device::cpu}, {"cuda", Device::cuda}}));
   step->add_option("--dtype", what->dtype, "f32; bf16 on a GPU")
       ->transform(CLI::CheckedTransformer(std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}}));
-  step->add_option("--batch", what->batch, "Sequences (default: of the size)")->check(CLI::Range(1, 1 << 20));
-  step->add_option("--sequence", what->sequence, "Tokens a sequence (default: of the size)")
+  step->add_option("--batch", what->batch, "Sequences, or rows of sound (default: of the size)")->check(CLI::Range(1, 1 << 20));
+  step->add_option("--sequence", what->sequence, "Tokens a sequence, or samples a row (default: of the size)")
       ->check(CLI::Range(1, 1 << 20));
   step->add_option("--steps", what->steps, "Steps to time")->capture_default_str()->check(CLI::Range(1, 1 << 20));
   step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str()->check(CLI::Range(0, 1 << 20));

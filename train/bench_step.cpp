@@ -4,9 +4,12 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "core/base/device.h"
 #include "core/base/scratch.h"
+#include "models/model.h"
+#include "train/hubert_plan.h"
 #include "train/optimizer.h"
 
 namespace hinoki {
@@ -28,25 +31,101 @@ double waited_ms() {
   return total / 1e6;
 }
 
-struct Size {
-  const char* name;
-  int64_t layers, width, heads, sequence, vocab, batch;
+// What is trained: a model whose parameters are added but not yet there, and its loss on the data of step `i`.
+struct Problem {
+  std::function<Tensor(int64_t i)> loss;
+  double targets = 0;  // that the loss sums over
+  double units = 0;    // of data in a step
+  std::string unit;
+  double flops = 0;  // of a step
 };
-constexpr Size kSizes[] = {{"nano", 2, 64, 2, 64, 512, 2}, {"tiny", 4, 256, 4, 256, 8000, 8},
-                           {"small", 12, 768, 12, 512, 32000, 2}, {"1b", 24, 2048, 16, 2048, 32000, 8},
-                           {"3b", 36, 2816, 22, 2048, 32000, 8}};
 
-const Size& find_size(const std::string& name) {
-  for (const Size& s : kSizes)
-    if (name == s.name) return s;
-  fail<Exit::usage>("bench: size \"", name, "\" is not one of nano, tiny, small, 1b, 3b");
+template <class Size, size_t n>
+const Size& find_size(const Size (&sizes)[n], const StepBenchmark& what) {
+  std::string known;
+  for (const Size& s : sizes) {
+    if (what.size == s.name) return s;
+    known += say(known.empty() ? "" : ", ", s.name);
+  }
+  fail<Exit::usage>("bench: size \"", what.size, "\" is not one of ", known);
 }
 
-Tensor random_ids(int64_t rows, int64_t columns, int64_t vocab, uint64_t step, Device device) {
+uint32_t random_bits(uint64_t step, int64_t i) { return philox({.seed = 7, .step = step}, uint64_t(i))[0]; }
+
+Tensor random_ids(int64_t rows, int64_t columns, int64_t vocab, uint64_t step) {
   Tensor ids = empty({rows, columns}, DType::i32);
   for (int64_t i = 0; i < ids.numel(); ++i)
-    ids.as<int32_t>()[i] = int32_t(philox({.seed = 7, .step = step}, uint64_t(i))[0] % uint64_t(vocab));
-  return to_device(ids, device);
+    ids.as<int32_t>()[i] = int32_t(random_bits(step, i) % uint64_t(vocab));
+  return ids;
+}
+
+Problem gpt_problem(const StepBenchmark& what, Parameters& parameters) {
+  struct Size {
+    const char* name;
+    int64_t layers, width, heads, sequence, vocab, batch;
+  };
+  constexpr Size kSizes[] = {{"nano", 2, 64, 2, 64, 512, 2},
+                             {"tiny", 4, 256, 4, 256, 8000, 8},
+                             {"small", 12, 768, 12, 512, 32000, 2},
+                             {"1b", 24, 2048, 16, 2048, 32000, 8},
+                             {"3b", 36, 2816, 22, 2048, 32000, 8}};
+  const Size& size = find_size(kSizes, what);
+  const int64_t batch = what.batch ? what.batch : size.batch, time = what.sequence ? what.sequence : size.sequence;
+  ModelConfig config;
+  config.gpt_neox = {.vocab_size = size.vocab,
+                     .hidden_size = size.width,
+                     .num_hidden_layers = size.layers,
+                     .num_attention_heads = size.heads,
+                     .intermediate_size = 4 * size.width,
+                     .max_position_embeddings = time,
+                     .rotary_pct = 0.25,
+                     .use_parallel_residual = true};
+  const std::shared_ptr<CausalLm> model = make_model(config, parameters);
+  model->recompute = what.recompute;
+  const auto loss = [=, vocab = size.vocab, device = what.device](int64_t i) {
+    return model->loss(to_device(random_ids(batch, time, vocab, uint64_t(2 * i)), device),
+                       to_device(random_ids(batch, time, vocab, uint64_t(2 * i + 1)), device), {}, {.training = true});
+  };
+  const auto tokens = double(batch * time);
+  return {loss, tokens, tokens, "tokens", token_cost(config, time).total() * tokens};
+}
+
+// As the peer: no dropout, half of the frames masked.
+Problem hubert_problem(const StepBenchmark& what, Parameters& parameters) {
+  struct Size {
+    const char* name;
+    int64_t layers, width, heads, channels, seconds, batch;
+  };
+  constexpr Size kSizes[] = {
+      {"nano", 2, 64, 2, 64, 1, 2}, {"tiny", 4, 256, 4, 512, 4, 4}, {"base", 12, 768, 12, 512, 10, 4}};
+  const Size& size = find_size(kSizes, what);
+  HubertConfig c;
+  c.train.batch = what.batch ? what.batch : size.batch;
+  const int64_t samples = what.sequence ? what.sequence : size.seconds * kSampleRate;
+  c.data.crop_seconds = double(samples) / double(kSampleRate);
+  c.targets.classes = 500;
+  c.model.hidden_size = size.width, c.model.intermediate_size = 4 * size.width;
+  c.model.num_hidden_layers = size.layers, c.model.num_attention_heads = size.heads;
+  c.model.conv_dim.assign(7, size.channels);
+  c.model.feat_proj_dropout = c.model.hidden_dropout = c.model.attention_dropout = c.model.activation_dropout = 0;
+  c.model.layerdrop = 0;
+  const auto model = std::make_shared<HubertForPretraining>(c.model, c.targets, Scope(parameters));
+  model->hubert.recompute = what.recompute;
+  const int64_t rows = c.train.batch, frames = c.row_frames();
+  HubertInput input{.samples = empty({rows, samples}, DType::f32),
+                    .masked_frames = random_ids(rows, frames, 2, uint64_t(1) << 40)};
+  for (int64_t i = 0; i < rows * samples; i += 2) {
+    const auto pair = normal_pair(random_bits(uint64_t(1) << 41, i), random_bits(uint64_t(1) << 41, i + 1));
+    for (int64_t k = 0; k < std::min<int64_t>(2, rows * samples - i); ++k)
+      input.samples.as<float>()[i + k] = float(pair[size_t(k)]);
+  }
+  const Tensor labels = random_ids(rows, frames, 500, uint64_t(1) << 42);
+  const auto targets = double(HubertForPretraining::count_targets(input.masked_frames, labels));
+  const auto loss = [=](int64_t) { return model->loss(input, labels, {.training = true}).total; };
+  const HubertCost cost = hubert_row_cost(c);
+  const double flops = double(rows) * (cost.total() - cost.targets) +
+                       6 * targets * double(c.targets.final_dim) * double(size.width + c.targets.classes);
+  return {loss, targets, double(rows * samples) / double(kSampleRate), "seconds", flops};
 }
 
 // Now, when all work asked for is done.
@@ -58,15 +137,10 @@ Clock::time_point now(Device device) {
 }  // namespace
 
 StepTimes bench_step(const StepBenchmark& what) {
-  const Size& size = find_size(what.size);
-  const int64_t batch = what.batch ? what.batch : size.batch, time = what.sequence ? what.sequence : size.sequence;
-  ModelConfig config;
-  config.gpt_neox = {.vocab_size = size.vocab, .hidden_size = size.width, .num_hidden_layers = size.layers,
-                     .num_attention_heads = size.heads, .intermediate_size = 4 * size.width,
-                     .max_position_embeddings = time, .rotary_pct = 0.25, .use_parallel_residual = true};
+  require<Exit::usage>(what.task == "gpt" || what.task == "hubert", "bench: task \"", what.task,
+                       "\" is not one of gpt, hubert");
   Parameters parameters(what.dtype, what.device);
-  const auto model = make_model(config, parameters);
-  model->recompute = what.recompute;
+  const Problem problem = what.task == "gpt" ? gpt_problem(what, parameters) : hubert_problem(what, parameters);
   parameters.allocate();
   parameters.initialize(1);
   Optimizer optimizer(parameters, {.clip = 0});
@@ -81,18 +155,16 @@ StepTimes bench_step(const StepBenchmark& what) {
   reset_peak_memory(what.device);
   const int64_t tries = what.warmup + 4 * what.steps;
   for (int64_t i = 0, clean = 0; i < tries && (i < what.warmup + what.steps || clean < what.steps); ++i) {
-    const Tensor ids = random_ids(batch, time, size.vocab, uint64_t(2 * i), what.device);
-    const Tensor labels = random_ids(batch, time, size.vocab, uint64_t(2 * i + 1), what.device);
     const double waited = waited_ms();
     const auto t0 = now(what.device);
     parameters.clear_gradients();
-    Tensor loss = model->loss(ids, labels, {}, {.training = true});
+    const Tensor loss = problem.loss(i);
     const auto t1 = now(what.device);
     backward(loss);
     const auto t2 = now(what.device);
-    optimizer.update(1e-4, 1.0 / double(batch * time), i);
+    optimizer.update(1e-4, 1.0 / problem.targets, i);
     const auto t3 = now(what.device);
-    times.loss = loss.item() / double(batch * time);
+    times.loss = loss.item() / problem.targets;
     const double total = milliseconds(t0, t3);
     const bool quiet = waited_ms() - waited < 0.05 * total;
     if (i < what.warmup) continue;
@@ -107,8 +179,9 @@ StepTimes bench_step(const StepBenchmark& what) {
   times.forward_ms = median.forward;
   times.backward_ms = median.backward;
   times.update_ms = median.update;
-  times.tokens_per_second = double(batch * time) / median.total * 1e3;
-  times.flops_per_step = token_cost(config, time).total() * double(batch * time);
+  times.unit = problem.unit;
+  times.units_per_second = problem.units / median.total * 1e3;
+  times.flops_per_step = problem.flops;
   times.parameters = parameters.count();
   times.activation_bytes = int64_t(memory_use(what.device).peak) - resident +
                            (what.device == Device::cpu ? int64_t(scratch_total()) : 0);

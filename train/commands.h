@@ -9,6 +9,7 @@ namespace hinoki {
 void add_bench_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_data_clusters_command(CLI::App& data);  // below `data`
+void add_data_labels_command(CLI::App& data);
 void add_data_speech_command(CLI::App& data);
 void add_doctor_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
@@ -20,6 +21,7 @@ void add_probe_command(CLI::App& app);
 void add_snapshot_command(CLI::App& app);
 void add_tokenizer_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_transcribe_command(CLI::App& app);
 
 void add_commands(CLI::App& app);  // all of them
 

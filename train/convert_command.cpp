@@ -1,8 +1,8 @@
 // hinoki import and export: from one Hugging Face folder to another, checked by reading the result again.
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -11,6 +11,7 @@
 #include "core/base/philox.h"
 #include "data/tokenizer.h"
 #include "train/commands.h"
+#include "train/hubert_folder.h"
 #include "train/model_folder.h"
 
 namespace hinoki {
@@ -22,61 +23,101 @@ struct Options {
   std::string from, to, dtype;
 };
 
-// The largest difference between the logits of two models over the same random tokens, and the largest logit.
-std::pair<double, double> compare(const LoadedModel& a, const LoadedModel& b) {
-  const NoGrad no_grad;
-  Tensor ids = empty({2, std::min<int64_t>(32, a.model->max_positions())}, DType::i32);
-  for (int64_t i = 0; i < ids.numel(); ++i)
-    ids.as<int32_t>()[i] = int32_t(philox({.seed = 1}, uint64_t(i))[0] % uint64_t(a.config.model.vocab_size()));
-  const Tensor x = a.model->logits(a.model->hidden(ids, {}, {})), y = b.model->logits(b.model->hidden(ids, {}, {}));
-  double worst = 0, largest = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    require<Exit::data>(std::isfinite(x.as<float>()[i]), "the model computes logits that are not finite: its weights "
-                        "are damaged, or not those of its config.json");
-    worst = std::max(worst, std::abs(double(x.as<float>()[i]) - y.as<float>()[i]));
-    largest = std::max(largest, std::abs(double(x.as<float>()[i])));
+// How far two models are apart: the largest difference of an output, and the largest output.
+struct Apart {
+  double difference = 0, largest = 0;
+
+  Apart(const Tensor& x, const Tensor& y) {
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      require<Exit::data>(std::isfinite(x.as<float>()[i]),
+                          "the model computes outputs that are not finite: its weights are "
+                          "damaged, or not those of its config.json");
+      difference = std::max(difference, std::abs(double(x.as<float>()[i]) - y.as<float>()[i]));
+      largest = std::max(largest, std::abs(double(x.as<float>()[i])));
+    }
   }
-  return {worst, largest};
+};
+
+// The logits of a language model over random tokens.
+Tensor some_output(const LoadedModel& m) {
+  Tensor ids = empty({2, std::min<int64_t>(32, m.model->max_positions())}, DType::i32);
+  for (int64_t i = 0; i < ids.numel(); ++i)
+    ids.as<int32_t>()[i] = int32_t(philox({.seed = 1}, uint64_t(i))[0] % uint64_t(m.config.model.vocab_size()));
+  return m.model->logits(m.model->hidden(ids, {}, {}));
 }
 
-void convert(const Options& o) {
-  std::optional<DType> dtype;
-  if (o.dtype == "f32") dtype = DType::f32;
-  if (o.dtype == "bf16") dtype = DType::bf16;
-  require<Exit::usage>(!fs::exists(o.to), o.to, " exists; name a folder that does not");
-  const LoadedModel source = open_model(o.from);
+// The logits, or the last hidden states, of a HuBERT over noise.
+Tensor some_output(const LoadedHubert& m) {
+  const HubertModelConfig& c = m.config.model;
+  const Tensor samples = empty({2, c.least_samples() + 20 * c.hop()}, DType::f32);
+  for (int64_t i = 0; i < samples.numel(); ++i) {
+    const Random4 r = philox({.seed = 1}, uint64_t(i));
+    samples.as<float>()[i] = float(normal_pair(r[0], r[1])[0]);
+  }
+  return m.ctc ? m.ctc->forward({.samples = samples}, {}) : m.without_head->forward({.samples = samples}, {}).hidden;
+}
+
+void write_texts(const std::string& folder, const LoadedModel& source, const Options& o, DType dtype) {
   std::string tokenizer = Tokenizer::model_path(o.from);
   if (!is_file(tokenizer)) {
     warn(o.from, " holds no spiece.model: the new folder will have no tokenizer");
     tokenizer.clear();
   }
+  write_model_texts(folder, {.config = source.config, .dtype = dtype, .tokenizer = tokenizer, .card = ""});
+}
 
-  // Everything is written beside its place and appears by one rename, after it was read again.
+void write_texts(const std::string& folder, const LoadedHubert& source, const Options& o, DType dtype) {
+  write_hubert_texts(folder, source.config, dtype);
+  if (!source.ctc) return;
+  if (!is_file(o.from + "/vocab.json"))
+    warn(o.from, " holds no vocab.json: nobody will know which characters the new folder's model spells");
+  for (const char* name : {"vocab.json", "tokenizer_config.json", "special_tokens_map.json"})
+    if (is_file(o.from + "/" + name)) fs::copy_file(o.from + "/" + name, folder + "/" + name);
+}
+
+// Everything is written beside its place and appears by one rename, after it was read again with `load`.
+template <class Load>
+void convert_with(const Options& o, const Load& load) {
+  std::optional<DType> dtype;
+  if (o.dtype == "f32") dtype = DType::f32;
+  if (o.dtype == "bf16") dtype = DType::bf16;
+  const NoGrad no_grad;
+  const auto source = load(o.from);
   const std::string building = o.to + ".tmp-" + std::to_string(getpid());
   make_directory(building);
   try {
-    const DType weights = dtype.value_or(source.parameters->all().front().value.dtype());
-    write_model_texts(building, {.config = source.config, .dtype = weights, .tokenizer = tokenizer, .card = ""});
+    write_texts(building, source, o, dtype.value_or(source.parameters->all().front().value.dtype()));
     write_weights(building, *source.parameters, dtype);
-    const LoadedModel copy = load_model(building);
-    const auto [difference, largest] = compare(source, copy);
-    // Rounding the weights to bf16 moves logits by about 2^-8 of their size a layer; anything near the size is garbage.
-    const double allowed = dtype == DType::bf16 ? 0.25 * largest + 1e-3 : 0;
-    require<Exit::data>(difference <= allowed, "the logits of the written model differ by ", difference,
-                        " from those of ", o.from, " (largest logit ", largest, "); nothing was kept");
+    const Apart apart(some_output(source), some_output(load(building)));
+    // Rounding the weights to bf16 moves outputs by about 2^-8 of their size a layer; anything near the size is
+    // garbage.
+    const double allowed = dtype == DType::bf16 ? 0.25 * apart.largest + 1e-3 : 0;
+    require<Exit::data>(apart.difference <= allowed, "the outputs of the written model differ by ", apart.difference,
+                        " from those of ", o.from, " (largest output ", apart.largest, "); nothing was kept");
     for (const std::string& file : list_tree(building)) sync_file(building + "/" + file);
     fs::rename(building, o.to);
-    inform("wrote ", o.to, ": read again, largest difference of a logit ", difference, " (largest logit ", largest, ")");
+    inform("wrote ", o.to, ": read again, largest difference of an output ", apart.difference, " (largest output ",
+           apart.largest, ")");
   } catch (...) {
     fs::remove_all(building);
     throw;
   }
 }
 
+void convert(const Options& o) {
+  require<Exit::usage>(!fs::exists(o.to), o.to, " exists; name a folder that does not");
+  require_model_folder(o.from, {});
+  if (read_model_type(o.from) == "hubert")
+    convert_with(o, [](const std::string& folder) { return load_hubert(folder); });
+  else
+    convert_with(o, [](const std::string& folder) { return load_model(folder); });
+}
+
 void add(CLI::App& app, const char* verb, const char* help) {
   auto* command = app.add_subcommand(verb, help);
   auto o = std::make_shared<Options>();
-  command->add_option("from", o->from, "Snapshot or Hugging Face folder (safetensors; pickles are never read)")->required();
+  command->add_option("from", o->from, "Snapshot or Hugging Face folder (safetensors; pickles are never read)")
+      ->required();
   command->add_option("to", o->to, "The folder to write; must not exist")->required();
   command->add_option("--dtype", o->dtype, "Of the written weights; without it they stay as they are stored")
       ->check(CLI::IsMember({"f32", "bf16"}));
@@ -86,10 +127,10 @@ void add(CLI::App& app, const char* verb, const char* help) {
 }  // namespace
 
 void add_import_command(CLI::App& app) {
-  add(app, "import", "Check a GPT-NeoX or GPT-2 folder of transformers and write it in this program's form");
+  add(app, "import", "Check a GPT-NeoX, GPT-2 or HuBERT folder of transformers and write it in this program's form");
 }
 void add_export_command(CLI::App& app) {
-  add(app, "export", "Write the model of a snapshot as a Hugging Face folder, read it again and compare the logits");
+  add(app, "export", "Write the model of a snapshot as a Hugging Face folder, read it again and compare its outputs");
 }
 
 }  // namespace hinoki

@@ -78,6 +78,7 @@ void add_data_command(CLI::App& app) {
   text->callback([arguments] { prepare(*arguments); });
   add_data_speech_command(*data);
   add_data_clusters_command(*data);
+  add_data_labels_command(*data);
 }
 
 }  // namespace hinoki

@@ -68,7 +68,7 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
   writer.finish();
 }
 
-LoadedModel open_model(const std::string& folder, const Placement& where) {
+void require_model_folder(const std::string& folder, const Placement& where) {
   prepare(where);
   require<Exit::usage>(is_directory(folder), folder,
                        ": there is no such folder; give a snapshot (RUN/snapshots/step-N) or a Hugging Face folder");
@@ -76,6 +76,10 @@ LoadedModel open_model(const std::string& folder, const Placement& where) {
   require<Exit::usage>(snapshots.empty() || is_file(folder + "/config.json"), folder,
                        ": is a run folder; give one of its snapshots, of which the newest is ",
                        snapshots.empty() ? "" : snapshots.back().path);
+}
+
+LoadedModel open_model(const std::string& folder, const Placement& where) {
+  require_model_folder(folder, where);
   return load_model(folder, where.device, where.precision == Precision::bf16 ? DType::bf16 : DType::f32);
 }
 

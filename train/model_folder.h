@@ -10,9 +10,9 @@ namespace hinoki {
 
 struct ModelFolder {
   HuggingFaceConfig config;
-  DType dtype = DType::f32;       // of the weights
-  std::string tokenizer;          // a sentencepiece model; empty: none is written
-  std::string card;               // what the model card tells beyond how to load it, in Markdown
+  DType dtype = DType::f32;  // of the weights
+  std::string tokenizer;     // a sentencepiece model; empty: none is written
+  std::string card;          // what the model card tells beyond how to load it, in Markdown
 };
 
 // Writes config.json, generation_config.json, the tokenizer's files and README.md.
@@ -21,7 +21,9 @@ void write_model_texts(const std::string& folder, const ModelFolder& model);
 // Writes model.safetensors, sharded with an index past 5 GB. `dtype`: of all tensors; without one each stays as it is.
 void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype);
 
-// A snapshot or a Hugging Face folder, for inference; an Error says what else the folder is.
+// Makes the device ready, and refuses what is no folder of a model.
+void require_model_folder(const std::string& folder, const Placement& where);
+// A snapshot or a Hugging Face folder of a language model, for inference; an Error says what else the folder is.
 LoadedModel open_model(const std::string& folder, const Placement& where = {});
 // The tokenizer beside a model, and that it fits.
 class Tokenizer;

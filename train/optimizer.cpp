@@ -33,10 +33,13 @@ Tensor zero_moments(const Parameters& parameters, const std::vector<Piece>& owne
   return zeros({elements}, parameters.master_dtype(), parameters.device());
 }
 
-Tensor decay_bits(const std::vector<OwnedPart>& parts, const Tensor& moments) {
+// Of the parts that learn at `step`.
+Tensor decay_bits(const std::vector<OwnedPart>& parts, const std::vector<int64_t>& learns_from, int64_t step,
+                  const Tensor& moments) {
   std::vector<uint32_t> words(size_t(moments.numel() / kernels::kDecayWord), 0);
-  for (const OwnedPart& part : parts) {
-    if (!part.parameter->decays()) continue;
+  for (size_t p = 0; p < parts.size(); ++p) {
+    const OwnedPart& part = parts[p];
+    if (!part.parameter->decays() || step < learns_from[p]) continue;
     for (int64_t i = part.moment / kernels::kDecayRun; i * kernels::kDecayRun < part.moment + part.size; ++i)
       words[size_t(i / 32)] |= 1u << i % 32;
   }
@@ -69,7 +72,23 @@ Optimizer::Optimizer(Parameters& parameters, const OptimizerConfig& config, cons
       parts_(parts_of(parameters, owned)),
       first_(zero_moments(parameters, owned)),
       second_(zero_moments(parameters, owned)),
-      decays_(decay_bits(parts_, first_)) {}
+      learns_from_(parts_.size(), 0) {
+  set_decays(0);
+}
+
+void Optimizer::learn_from(const std::function<int64_t(const Parameter&)>& update) {
+  for (size_t p = 0; p < parts_.size(); ++p) learns_from_[p] = update(*parts_[p].parameter);
+  decays_ = {};
+}
+
+// Parts that learn go on learning, so their number tells which they are.
+void Optimizer::set_decays(int64_t step) {
+  const int64_t learning =
+      std::count_if(learns_from_.begin(), learns_from_.end(), [&](int64_t from) { return from <= step; });
+  if (decays_.defined() && learning == learning_) return;
+  decays_ = decay_bits(parts_, learns_from_, step, first_);
+  learning_ = learning;
+}
 
 std::vector<double> Optimizer::chunk_norms(const std::vector<Piece>& pieces) const {
   int64_t chunks = 0;
@@ -100,6 +119,7 @@ void Optimizer::update(double rate, double scale, int64_t step) {
   const auto at = [](void* flat, int64_t element, DType type) {
     return static_cast<char*>(flat) + element * int64_t(size_of(type));
   };
+  set_decays(step);
   int64_t moment = 0;
   for (const Piece& piece : owned_) {
     kernels::adamw.run(

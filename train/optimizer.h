@@ -1,5 +1,7 @@
 // AdamW over flat buffers, or over a rank's parts of them (ZeRO-1: Rajbhandari et al. 2020).
 #pragma once
+#include <functional>
+
 #include "train/run_config.h"
 #include "train/shards.h"
 
@@ -21,6 +23,10 @@ class Optimizer {
   // All of them.
   Optimizer(Parameters& parameters, const OptimizerConfig& config)
       : Optimizer(parameters, config, {{0, parameters.flat_size()}}) {}
+
+  // A parameter learns only from the update of that number on, counted from 0; before, its gradient is zero, and with
+  // this it keeps its bits, for its weight does not decay.
+  void learn_from(const std::function<int64_t(const Parameter&)>& update);
 
   // Sums of squares of the gradient, in double, of each chunk of `pieces`, in their order.
   std::vector<double> chunk_norms(const std::vector<Piece>& pieces) const;
@@ -45,12 +51,16 @@ class Optimizer {
     return flat.narrow(0, p.offset, p.size()).view(p.shape);
   }
 
+  void set_decays(int64_t step);
+
   Parameters& parameters_;
   OptimizerConfig config_;
   std::vector<Piece> owned_;
   std::vector<OwnedPart> parts_;
-  Tensor first_, second_;  // [owned elements]
-  Tensor decays_;          // bits, see kernels/adamw.h
+  Tensor first_, second_;             // [owned elements]
+  Tensor decays_;                     // bits, see kernels/adamw.h
+  std::vector<int64_t> learns_from_;  // of each part
+  int64_t learning_ = 0;              // parts that `decays_` holds
 };
 
 // Names the first parameter whose weights or gradients hold a value that is not finite: "weights of ..." and its place.

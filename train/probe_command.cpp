@@ -1,10 +1,11 @@
-// hinoki probe: logits, hidden states and losses for given token ids, so that anyone can compare.
+// hinoki probe: logits, hidden states and losses for given token ids or samples, so that anyone can compare.
 #include <CLI/CLI.hpp>
 #include <cstring>
 
 #include "core/base/json.h"
 #include "core/safetensors_writer.h"
 #include "train/commands.h"
+#include "train/hubert_folder.h"
 #include "train/model_folder.h"
 
 namespace hinoki {
@@ -35,15 +36,15 @@ struct Options {
   Placement where;
 };
 
-void run(const Options& o) {
-  const std::filesystem::path path(o.output);
-  require<Exit::usage>(path.extension() == ".safetensors", "--output ", o.output, " does not end in .safetensors");
+using Named = std::vector<std::pair<std::string, Tensor>>;
+
+Named probe_ids(const Options& o) {
   const LoadedModel loaded = open_model(o.model, o.where);
   const Tensor ids = read_ids(o.input, loaded.config.model.vocab_size());
   const NoGrad no_grad;
   std::vector<Tensor> states;
   const Tensor hidden = loaded.model->hidden(to_device(ids, o.where.device), {}, {}, &states);
-  std::vector<std::pair<std::string, Tensor>> all{{"logits", loaded.model->logits(hidden)}};
+  Named all{{"logits", loaded.model->logits(hidden)}};
   for (size_t i = 0; i < states.size(); ++i) all.emplace_back(say("hidden_states.", i), states[i]);
   if (ids.size(1) > 1) {  // each token predicts the next one
     Tensor labels = empty(ids.shape(), DType::i32);
@@ -54,6 +55,14 @@ void run(const Options& o) {
                                                   to_device(labels.view({ids.numel()}), o.where.device));
     all.emplace_back("losses", rows.view(ids.shape()));
   }
+  return all;
+}
+
+void run(const Options& o) {
+  const std::filesystem::path path(o.output);
+  require<Exit::usage>(path.extension() == ".safetensors", "--output ", o.output, " does not end in .safetensors");
+  require_model_folder(o.model, o.where);
+  Named all = read_model_type(o.model) == "hubert" ? probe_hubert(o.model, o.input, o.where) : probe_ids(o);
   for (auto& [name, t] : all) t = to_device(t.detach(), Device::cpu);
   std::vector<TensorSpec> specs;
   for (const auto& [name, t] : all) specs.push_back({name, t.dtype(), t.shape()});
@@ -68,14 +77,19 @@ void run(const Options& o) {
 }  // namespace
 
 void add_probe_command(CLI::App& app) {
-  auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids");
+  auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids or sound");
   auto o = std::make_shared<Options>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
-  command->add_option("--input", o->input, "JSON file {\"ids\": [[...], ...]}")->required();
+  command
+      ->add_option("--input", o->input,
+                   "JSON file {\"ids\": [[...], ...]}; of a HuBERT a safetensors file with samples, f32 "
+                   "[batch, samples], and perhaps lengths, i32 [batch]")
+      ->required();
   command
       ->add_option("--output", o->output,
                    "FILE.safetensors with logits [batch, time, vocab], hidden_states.N [batch, time, width] (0: the "
-                   "embedding, last: after the final norm) and losses [batch, time] (of the next token)")
+                   "embedding, last: after the final norm) and losses [batch, time] (of the next token); of a HuBERT "
+                   "features, hidden_states.N and, if it spells, logits")
       ->required();
   add_placement_options(*command, o->where);
   command->callback([o] { run(*o); });

@@ -42,6 +42,7 @@ class RecipeOf final : public Recipe {
   Plan plan() const override { return plan_of(config_); }
   Throughput throughput() const override { return throughput_of(config_); }
   double epoch() const override { return epoch_of(config_); }
+  const Config& full_config() const { return config_; }
   std::unique_ptr<Task> open(Parameters& parameters) const override { return task_of(config_, parameters); }
 
  private:

@@ -49,6 +49,7 @@ Run::Run(const Recipe& recipe, Communicator& ranks)
                                        config_.train.between_gpus == BetweenGpus::nccl);
   optimizer_ = sharded() ? std::make_unique<Optimizer>(parameters_, config_.optimizer, shards_->of(ranks.rank()))
                          : std::make_unique<Optimizer>(parameters_, config_.optimizer);
+  optimizer_->learn_from([this](const Parameter& p) { return task_->learns_from(p); });
   saving_ = std::make_unique<Saving>(texts(), parameters_, *optimizer_, ranks_, sharded());
   task_->check_end();
 }

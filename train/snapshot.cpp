@@ -23,17 +23,22 @@ void write_text(const std::string& path, const std::string& text) {
 
 std::vector<TensorSpec> weight_specs(const Parameters& parameters) {
   std::vector<TensorSpec> specs;
-  for (const Parameter& p : parameters.all()) specs.push_back({p.name, p.value.dtype(), p.shape});
+  for (const Parameter& p : parameters.all())
+    if (!p.training_only) specs.push_back({p.name, p.value.dtype(), p.shape});
   return specs;
 }
 
-// What training keeps of a parameter beside the weights of model.safetensors: moments m and v, and the master w where
-// the weights are rounded copies of it.
+// model.safetensors holds no values of the parameter that training could go on from: it has a rounded copy, or nothing.
+bool keeps_master(const Parameters& parameters, const Parameter& p) {
+  return parameters.has_masters() || p.training_only;
+}
+
+// What training keeps of a parameter beside the weights of model.safetensors: moments m and v, and the master w.
 std::vector<TensorSpec> training_specs(const Parameters& parameters) {
   std::vector<TensorSpec> specs;
   for (const Parameter& p : parameters.all()) {
     for (const char* moment : {"m.", "v."}) specs.push_back({moment + p.name, parameters.master_dtype(), p.shape});
-    if (parameters.has_masters()) specs.push_back({"w." + p.name, parameters.master_dtype(), p.shape});
+    if (keeps_master(parameters, p)) specs.push_back({"w." + p.name, parameters.master_dtype(), p.shape});
   }
   return specs;
 }
@@ -60,7 +65,7 @@ void read_training_state(const std::string& folder, Parameters& parameters, Opti
     read("v." + part.parameter->name, part, optimizer.second_moment(part));
   }
   for (const Parameter& p : parameters.all())
-    if (file.contains("w." + p.name)) {
+    if (p.training_only || file.contains("w." + p.name)) {
       const StoredTensor from = stored("w." + p.name, p.shape);
       const Tensor values = empty(p.shape, parameters.master_dtype());
       std::memcpy(values.data(), from.bytes.data(), from.bytes.size());
@@ -102,10 +107,12 @@ SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& op
   SnapshotPieces pieces;
   for (const OwnedPart& part : optimizer.parts()) {
     const std::string& name = part.parameter->name;
-    pieces.weights.push_back({name, part.begin, part.of(part.parameter->value.detach())});
+    if (!part.parameter->training_only)
+      pieces.weights.push_back({name, part.begin, part.of(part.parameter->value.detach())});
     pieces.training.push_back({"m." + name, part.begin, optimizer.first_moment(part)});
     pieces.training.push_back({"v." + name, part.begin, optimizer.second_moment(part)});
-    if (parameters.has_masters()) pieces.training.push_back({"w." + name, part.begin, optimizer.master(part)});
+    if (keeps_master(parameters, *part.parameter))
+      pieces.training.push_back({"w." + name, part.begin, optimizer.master(part)});
   }
   return pieces;
 }

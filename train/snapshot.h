@@ -1,7 +1,9 @@
 // A snapshot: a Hugging Face folder that transformers opens as it is, plus state/ with what training goes on from.
 //
 //   config.json generation_config.json model.safetensors spiece.model tokenizer.json ... README.md    the model
-//   state/optimizer.safetensors    m.NAME and v.NAME, the moments of each parameter, f32 like the weights
+//   state/optimizer.safetensors    m.NAME and v.NAME, the moments of each parameter, f32 like the weights; w.NAME, the
+//                                  weights themselves where model.safetensors has them rounded, or not at all
+//                                  (Parameter::training_only)
 //   state/run.json                 step, targets seen, and what bits depend on
 //   state/config.toml              the resolved config
 //   manifest.json                  hashes of all of it

@@ -39,6 +39,9 @@ class Task {
   // Texts that show what was learned in `step` steps.
   virtual std::vector<std::string> samples(int64_t step) const;
 
+  // The update from which a parameter learns; before, its loss has no gradient there. INT64_MAX: never.
+  virtual int64_t learns_from(const Parameter&) const { return 0; }
+
   // What is done only after many steps must not fail then, and take them with it: tried once before the first.
   virtual void check_end() const {}
   // Fills the parameters from a folder of weights.

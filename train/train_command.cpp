@@ -11,6 +11,7 @@
 #include "kernels/gemm.h"
 #include "train/commands.h"
 #include "train/config_file.h"
+#include "train/hubert_chain.h"
 #include "train/plan.h"
 #include "train/publication.h"
 #include "train/rank_status.h"
@@ -137,6 +138,12 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime:
   copy_log_to("");
 }
 
+// Between the steps of no run, where nothing needs to be saved.
+void check_stop() {
+  if (const int signal = stop_signal())
+    fail<Exit::stopped>("stopped by SIG", name_of_signal(signal), "; the same command goes on");
+}
+
 void train(const Options& o) {
   const auto begin = FleetTime::Clock::now();
   require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
@@ -147,16 +154,23 @@ void train(const Options& o) {
   int64_t steps_done = 0;
   try {
     std::unique_ptr<Recipe> recipe;
+    std::optional<HubertChain> chain;
     together(*ranks, "reading the config", [&] {
+      if (o.resume.empty()) chain = read_hubert_chain(o.config, o.overrides);
+      require<Exit::usage>(!chain || o.profile.empty(), "--profile is for a single run, and not for a chain of them");
+      if (chain) return;
       recipe = read_train_config(o);
       parse_profile(o.profile, recipe->config().train.steps);
     });
-    const RunConfig& config = recipe->config();
-    ranks->set_deadline(config.train.deadline);
-    if (launched()) status.emplace(config.run, ranks->rank());
+    if (!chain) ranks->set_deadline(recipe->config().train.deadline);
+    if (launched()) status.emplace(chain ? chain->run : recipe->config().run, ranks->rank());
     ranks->when_lost([&](const Error& e) { status->write(e.code, steps_done, e.what()); });
     listen_for_stop();
-    train_with(*recipe, o, *ranks, begin, steps_done);
+    if (chain)
+      run_hubert_chain(
+          *chain, *ranks, [&](Recipe& stage) { train_with(stage, o, *ranks, begin, steps_done); }, check_stop);
+    else
+      train_with(*recipe, o, *ranks, begin, steps_done);
     if (status) status->write(Exit::ok, steps_done, "all steps are done");
   } catch (const std::exception& e) {
     const auto* const known = dynamic_cast<const Error*>(&e);

@@ -1,6 +1,6 @@
 """Training steps in plain PyTorch, to measure beside `hinoki bench step`: one JSON line per run.
 
-A step is forward, loss, backward, AdamW, zero_grad on random tokens, in f32 unless told otherwise; times are medians. FLOPs
+A step is forward, loss, backward, AdamW, zero_grad on random tokens or sound, in f32 unless told otherwise; times are medians. FLOPs
 are counted by hooks, two per multiply-add, the backward pass as twice the forward one; attention counts in full, with no
 allowance for the causal half. Where cores are shared, a step counts only if its threads hardly waited for one ("clean").
 Memory is the peak resident size above the interpreter, weights, gradients and moments. Works with PyTorch 1.13 to 2.15.
@@ -33,8 +33,8 @@ def arguments():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--dtype", choices=["f32", "tf32", "bf16"], default="f32", help="tf32, bf16: on a GPU")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
-    parser.add_argument("--batch", type=int, default=0, help="sequences (default: of the size)")
-    parser.add_argument("--sequence", type=int, default=0, help="tokens a sequence (default: of the size)")
+    parser.add_argument("--batch", type=int, default=0, help="sequences, rows of sound (default: of the size)")
+    parser.add_argument("--sequence", type=int, default=0, help="tokens a sequence, samples a row (default: of the size)")
     parser.add_argument("--profile", action="store_true", help="where the time goes, on stderr")
     return parser.parse_args()
 
@@ -98,10 +98,81 @@ def gpt(options, torch, count):
     tokens = torch.randint(0, vocabulary, (batch, length + 1))
     return Model(), (tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()), batch * length
 
+def hubert(options, torch, count):
+    """Pretraining of a base HuBERT: seven convolutions, norms behind residuals, cosines with 500 clusters on half of the frames."""
+    from torch import nn
+    functional = nn.functional
+    layers, width, heads, channels, seconds, batch = {
+        "nano": (2, 64, 2, 64, 1, 2), "tiny": (4, 256, 4, 512, 4, 4), "base": (12, 768, 12, 512, 10, 4)}[options.size]
+    samples, batch = options.sequence or 16000 * seconds, options.batch or batch
+    clusters, shared = 500, 256
+    own_attention = options.attention == "auto" and hasattr(functional, "scaled_dot_product_attention")
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
+
+        def forward(self, x):
+            rows, time, _ = x.shape
+            q, k, v = (part(x).view(rows, time, heads, width // heads).transpose(1, 2) for part in (self.q, self.k, self.v))
+            count(4.0 * rows * time * time * width)
+            if own_attention:
+                mixed = functional.scaled_dot_product_attention(q, k, v)
+            else:
+                mixed = torch.matmul(torch.softmax(torch.matmul(q, k.transpose(-1, -2)) * (width // heads) ** -0.5, -1), v)
+            return self.out(mixed.transpose(1, 2).reshape(x.shape))
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.norm1, self.norm2 = Attention(), nn.LayerNorm(width), nn.LayerNorm(width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x):
+            x = self.norm1(x + self.attention(x))
+            return self.norm2(x + self.down(functional.gelu(self.up(x))))
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            kernels, strides = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
+            self.convs = nn.ModuleList([nn.Conv1d(channels if i else 1, channels, k, s, bias=False)
+                                        for i, (k, s) in enumerate(zip(kernels, strides))])
+            self.group_norm = nn.GroupNorm(channels, channels)
+            self.feature_norm, self.projection = nn.LayerNorm(channels), nn.Linear(channels, width)
+            self.masked = nn.Parameter(torch.rand(width))
+            self.positions = nn.utils.weight_norm(nn.Conv1d(width, width, 128, padding=64, groups=16), dim=2)
+            self.norm, self.layers = nn.LayerNorm(width), nn.ModuleList([Layer() for _ in range(layers)])
+            self.meet, self.clusters = nn.Linear(width, shared), nn.Parameter(torch.rand(clusters, shared))
+
+        def forward(self, sound, mask, labels):
+            x = sound.unsqueeze(1)
+            for i, conv in enumerate(self.convs):
+                x = conv(x)
+                x = functional.gelu(self.group_norm(x) if i == 0 else x)
+            features = x.transpose(1, 2)
+            penalty = features.float().pow(2).mean()
+            x = self.projection(self.feature_norm(features))
+            x = torch.where(mask.unsqueeze(-1), self.masked.to(x.dtype), x)
+            x = self.norm(x + functional.gelu(self.positions(x.transpose(1, 2))[..., :-1]).transpose(1, 2))
+            for layer in self.layers:
+                x = layer(x)
+            guesses = functional.normalize(self.meet(x[mask]).float(), dim=-1)
+            count(2.0 * guesses.shape[0] * clusters * shared)
+            logits = guesses @ functional.normalize(self.clusters.float(), dim=-1).t() / 0.1
+            return functional.cross_entropy(logits, labels[mask]) + 10 * penalty
+
+    frames = samples
+    for kernel, stride in zip((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)):
+        frames = (frames - kernel) // stride + 1
+    mask = torch.rand(batch, frames) < 0.5
+    return Model(), (torch.randn(batch, samples), mask, torch.randint(0, clusters, (batch, frames))), batch * samples / 16000
+
 
 # Each: (options, torch, count) -> model that returns its loss, its inputs, and how many units (tokens, ...) a step takes.
-TASKS = {"gpt": gpt}
-UNITS = {"gpt": "tokens"}
+TASKS = {"gpt": gpt, "hubert": hubert}
+UNITS = {"gpt": "tokens", "hubert": "seconds"}
 
 
 
@@ -137,7 +208,11 @@ def count_flops(torch, model, inputs, flops):
     def linear(module, _, output):
         flops[0] += 2.0 * output.numel() * module.in_features
 
-    hooks = [module.register_forward_hook(linear) for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    def convolution(module, _, output):
+        flops[0] += 2.0 * output.numel() * module.in_channels // module.groups * module.kernel_size[0]
+
+    kinds = [(torch.nn.Linear, linear), (torch.nn.Conv1d, convolution)]
+    hooks = [module.register_forward_hook(hook) for module in model.modules() for kind, hook in kinds if isinstance(module, kind)]
     with torch.no_grad():
         model(*inputs)
     for hook in hooks:

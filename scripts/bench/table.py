@@ -4,7 +4,7 @@ import statistics
 import sys
 from collections import defaultdict
 
-HEAD = ("size", "threads", "program", "ms a step", "tokens/s", "Hinoki is", "of FMA peak", "activations MB", "Hinoki needs",
+HEAD = ("size", "threads", "program", "ms a step", "tokens or s of sound/s", "Hinoki is", "of FMA peak", "activations MB", "Hinoki needs",
         "clean steps")
 
 
@@ -12,20 +12,25 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
+def speed_of(runs):
+    """What they count may be tokens or seconds of sound."""
+    return statistics.median(next(value for key, value in run.items() if key.endswith("_per_s")) for run in runs)
+
+
 def rows(runs):
-    """One row per (size, threads, program), Hinoki first."""
+    """One row per (task, size, threads, program), Hinoki first."""
     groups = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        groups[run["size"], run["threads"]][run["program"]].append(run)
-    for (size, threads), programs in groups.items():
+        groups[run["task"], run["size"], run["threads"]][run["program"]].append(run)
+    for (task, size, threads), programs in groups.items():
         own = programs["hinoki"]
-        speed, memory, peak = median(own, "tokens_per_s"), median(own, "activation_bytes"), median(own, "fma_peak_gflops")
+        speed, memory, peak = speed_of(own), median(own, "activation_bytes"), median(own, "fma_peak_gflops")
         for name, group in sorted(programs.items(), key=lambda item: (item[0] != "hinoki", item[0])):
             # Counted alike on both sides, so the peer's own count serves it.
             share = median(group, "flops_per_step") / median(group, "ms_median") / 1e6 / peak
             other = name != "hinoki"
-            yield (size, threads, name, f"{median(group, 'ms_median'):.0f}", f"{median(group, 'tokens_per_s'):.0f}",
-                   f"{speed / median(group, 'tokens_per_s'):.2f}x" if other else "", f"{100 * share:.0f} %",
+            yield (f"{task} {size}", threads, name, f"{median(group, 'ms_median'):.0f}", f"{speed_of(group):.4g}",
+                   f"{speed / speed_of(group):.2f}x" if other else "", f"{100 * share:.0f} %",
                    f"{median(group, 'activation_bytes') / 1e6:.0f}",
                    f"{memory / median(group, 'activation_bytes'):.2f}x" if other else "",
                    " ".join(str(run["clean"]) for run in group))

@@ -1,12 +1,17 @@
 #!/bin/sh
 # Training steps of Hinoki and PyTorch side by side, in turns, and one Markdown table:
 #   scripts/bench/vs_torch.sh [PROGRAM]     (default: build/hinoki)
-# Settings by environment: SIZES="tiny small", THREADS="1 2", ROUNDS=2, STEPS=5, WAIT=120 (seconds a peer may wait for
-# undisturbed steps), NEWEST=auto|yes|no (the newest PyTorch: a download of about 1 GB; auto takes it if it is there).
+# Settings by environment: TASK=gpt|hubert, SIZES="tiny small" (hubert: tiny), THREADS="1 2", ROUNDS=2, STEPS=5, WAIT=120
+# (seconds a peer may wait for undisturbed steps), NEWEST=auto|yes|no (the newest PyTorch: a download of about 1 GB; auto
+# takes it if it is there).
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 program=${1:-$root/build/hinoki}
-sizes=${SIZES:-tiny small}
+task=${TASK:-gpt}
+case $task in
+  gpt) sizes=${SIZES:-tiny small} ;;
+  *) sizes=${SIZES:-tiny} ;;
+esac
 threads=${THREADS:-1 2}
 rounds=${ROUNDS:-2}
 steps=${STEPS:-5}
@@ -27,12 +32,12 @@ for size in $sizes; do
   for count in $threads; do
     round=0
     while [ "$round" -lt "$rounds" ]; do
-      echo "size $size, $count thread(s), round $((round + 1)) of $rounds" >&2
-      "$program" bench step --size "$size" --threads "$count" --steps "$steps" --json >> "$results"
+      echo "$task, size $size, $count thread(s), round $((round + 1)) of $rounds" >&2
+      "$program" bench step --task "$task" --size "$size" --threads "$count" --steps "$steps" --json >> "$results"
       for python in $peers; do
-        "$python" "$root/scripts/bench/peer_torch.py" --size "$size" --threads "$count" --steps "$steps" \
+        "$python" "$root/scripts/bench/peer_torch.py" --task "$task" --size "$size" --threads "$count" --steps "$steps" \
           --max-seconds "${WAIT:-120}" >> "$results"
-        "$program" bench step --size "$size" --threads "$count" --steps "$steps" --json >> "$results"
+        "$program" bench step --task "$task" --size "$size" --threads "$count" --steps "$steps" --json >> "$results"
       done
       round=$((round + 1))
     done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Real Japanese speech from nothing: packages -> corpus -> shards -> codebook. Needs the network for Debian's packages, and a build.
+# Real Japanese speech from nothing: packages -> corpus -> shards -> codebook -> labels -> HuBERT. Needs the network for Debian's
+# packages, and a build.
 #   tests/end_to_end/speech.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -57,4 +58,47 @@ clusters one.h5 | tee "$work/said"
 clusters two.h5 scripts/launch/mpirun.sh -n 2 --
 cmp "$work/one.h5" "$work/two.h5" || fail "two ranks make another codebook than one"
 grep -q "; 0 clusters are empty" "$work/said" || fail "clusters without a frame"
+
+# Both iterations of a tiny HuBERT by one command, which is killed in the middle of the first one's training, asked to stop in
+# the second, and finishes what is left.
+chain=(build/hinoki train configs/hubert_tiny_chain.toml run="$work/chain" corpus="$work/shards"
+  'stages=[{config="hubert_tiny_1.toml", clusters=50, overrides=["train.steps=600", "log.snapshot_every=100"]},
+           {config="hubert_tiny_2.toml", clusters=50, layer=3, batches=200, overrides=["train.steps=60", "log.snapshot_every=20"]}]')
+rm -rf "$work/chain"
+# Starts the chain and waits until PATH is there.
+until_there() {
+  "${chain[@]}" &
+  trainer=$!
+  while [ ! -e "$1" ]; do
+    kill -0 $trainer 2>/dev/null || fail "the chain ended before it made $1"
+    sleep 0.2
+  done
+}
+ended() {
+  code=0
+  wait $trainer || code=$?
+}
+until_there "$work/chain/1/train/snapshots/step-00000100"
+kill -KILL $trainer
+ended
+until_there "$work/chain/2/train/snapshots/step-00000020"
+kill -TERM $trainer
+ended
+[ $code = 75 ] || fail "stopped by SIGTERM, the chain ended with $code and not with 75"
+"${chain[@]}" 2>&1 | tee "$work/said"
+grep -q "stage 1 of 2: is trained" "$work/said" || fail "the chain does not know that its first stage is done"
+grep -q "stage 2 of 2: has its codebook" "$work/said" || fail "the chain does not know its second codebook"
+"${chain[@]}" 2>&1 | grep -q "stage 2 of 2: is trained" || fail "the chain does not know that it is done"
+
+# The bar: guesses of frames it cannot see are right a quarter more often than always saying the commonest cluster, which is
+# what a model that has not learned from the sound at best amounts to.
+/usr/bin/python3 - "$work/chain/1/train/metrics.jsonl" <<'CHECK' || fail "HuBERT has not learned"
+import json, sys
+found = {}
+for line in open(sys.argv[1], encoding="utf-8"):
+    found.update(json.loads(line))
+right, common = found["validation/masked_accuracy"], found["validation/commonest_share"]
+print(f"speech: {100 * right:.1f} % of masked frames are right, the commonest cluster is {100 * common:.1f} %; the bar is 1.25 times that")
+sys.exit(not right > 1.25 * common)
+CHECK
 echo "speech: passed"

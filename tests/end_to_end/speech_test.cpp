@@ -80,4 +80,19 @@ TEST(SpeechCommand, AFullDiskIsNamedAndLeavesNoCorpus) {
   EXPECT_FALSE(std::filesystem::exists(s.folder / "out/unfinished"));
 }
 
+TEST(LabelsCommand, AFullDiskIsNamedAndTheNextRunGoesOn) {
+  const Speech s;
+  for (int i = 0; i < 4; ++i)
+    write_sound(s.folder / ("in/" + std::to_string(i) + ".wav"), kWav16, sine(4, 16000, 1, 200 + 90 * i));
+  expect_outcome(0, {}, s.prepare("in", {"--validation-fraction", "0"}));
+  expect_outcome(0, {}, {"data", "clusters", s.path("out"), "--out", s.path("book.h5"), "--clusters", "4", "--batches", "5"});
+  const std::vector<std::string> labels{"data",       "labels",        s.path("out"), "--codebook",
+                                        s.path("book.h5"), "--output", s.path("labels")};
+  expect_outcome(1, {"cannot write", s.path("labels")}, labels, {.largest_file = 20'000});
+  EXPECT_TRUE(std::filesystem::exists(s.folder / "labels/unfinished"));
+  const auto done = expect_outcome(0, {}, labels);
+  EXPECT_NE(done.out.find("train       1592 labels of 4 utterances, 1 shards (0 were there)"), done.out.npos) << done.out;
+  EXPECT_FALSE(std::filesystem::exists(s.folder / "labels/unfinished"));
+}
+
 }  // namespace hinoki

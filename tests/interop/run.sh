@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What no one here wrote, against what we wrote: transformers, tokenizers, TensorBoard, HDF5 and sentencepiece. Needs
-# build/hinoki and the run that tests/end_to_end/learn.sh leaves. Fails if anything it should compare is not there.
+# build/hinoki and the runs that tests/end_to_end/learn.sh and recognise.sh leave. Fails if anything it should compare is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 run=runs/learn
@@ -11,6 +11,7 @@ tensorboard=$(sh scripts/python_env.sh tensorboard)
 
 /usr/bin/python3 tests/interop/corpus_test.py
 "$models" tests/interop/roundtrip_import.py build/hinoki 40
+"$models" tests/interop/roundtrip_hubert.py build/hinoki 24
 rm -rf $run/exported $run/exported-bf16
 build/hinoki export $model $run/exported
 build/hinoki export $model $run/exported-bf16 --dtype bf16
@@ -21,6 +22,9 @@ for environment in tokenizers4 tokenizers5; do
 done
 bash tests/interop/tokenizer_variants.sh build/hinoki corpus/smoke/manpages-ja.jsonl
 "$tensorboard" tests/interop/read_events.py $run
+speech=build/speech
+mapfile -t sounds < <(find $speech/corpus/wav -name '*.wav' | LC_ALL=C sort | head -n 12)
+"$models" tests/interop/check_recogniser.py build/hinoki "$(ls -d $speech/recogniser/snapshots/step-* | tail -n 1)" "${sounds[@]}"
 
 # HDF5's own tools on our shards: the number of tokens that the report gives, and every checksum in its place.
 shard=$(ls $tokens/train-*.h5 | head -1)

@@ -14,6 +14,7 @@
 #include "kernels/column_sum.h"
 #include "kernels/conv1d.h"
 #include "kernels/copy.h"
+#include "kernels/ctc_loss.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
@@ -217,6 +218,23 @@ void refuse_rows_of_encoders() {
     refuses(weighted_squares_grad,
             {.x = nullptr, .weights = nullptr, .dy = 1, .dx = nullptr, .rows = rows, .cols = 1, .dtype = dtype}, why);
   }
+  CtcLoss alignment{.logits = nullptr,
+                    .frames = nullptr,
+                    .labels = nullptr,
+                    .label_lengths = nullptr,
+                    .loss = nullptr,
+                    .gradient = nullptr,
+                    .rows = 1,
+                    .time = 1,
+                    .classes = 1,
+                    .most_labels = 1,
+                    .blank = 0,
+                    .dtype = DType::f64};
+  refuses(ctc_loss, alignment, "not f64");
+  alignment.dtype = DType::f32, alignment.time = kFarTooMany;
+  refuses(ctc_loss, alignment, "a grid of ");
+  alignment.time = 1, alignment.most_labels = 2049;
+  refuses(ctc_loss, alignment, "a row of 2049 labels");
   refuses(mask_rows_grad,
           {.dy = nullptr, .mask = nullptr, .dx = nullptr, .dvalue = nullptr, .rows = 1, .cols = 1, .dtype = DType::f64},
           "not f64");
