@@ -16,11 +16,11 @@ struct RowMemory {
   double made(size_t conv) const {  // by a convolution
     return double(m.conv_dim[conv]) * double(m.frames(samples, int64_t(conv) + 1));
   }
-  // Of each convolution what lies before GELU; where a norm comes in between, that norm's input too.
+  // Of each convolution what it made. A layer norm's output is made again; a group norm's is kept, too.
   double extractor() const {
     double sum = 0;
     for (size_t i = 0; i < m.conv_dim.size(); ++i)
-      sum += made(i) * (i == 0 || m.feat_extract_norm == "layer" ? 2 : 1);
+      sum += made(i) * (i == 0 && m.feat_extract_norm == "group" ? 2 : 1);
     return sum;
   }
   // The backward pass of the second convolution: the first one's two arrays and a gradient of that size, and what came.
@@ -28,9 +28,9 @@ struct RowMemory {
 
   double width() const { return double(m.hidden_size); }
   double frames() const { return double(m.frames(samples)); }
-  // A layer's two sums and two norms; q, k, v and what attention gives; the MLP before GELU and, if dropout follows,
-  // behind it.
-  double inputs() const { return 4 * width(); }
+  // A layer's two sums, of which norms are made again; q, k, v and what attention gives; the MLP before GELU and, if
+  // dropout follows, behind it.
+  double inputs() const { return 2 * width(); }
   double attention() const { return 4 * width(); }
   double mlp() const { return double(m.intermediate_size) * (m.activation_dropout > 0 ? 2 : 1); }
   double layer() const { return inputs() + attention() + mlp(); }

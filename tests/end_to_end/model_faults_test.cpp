@@ -125,7 +125,7 @@ TEST_F(ModelFaults, ConfigsThatLie) {
   write("config.json", "{\"vocab_size\": 384}");
   refused({place, "has no \"model_type\""});
   write_config("model_type", "llama");
-  refused({place, "model_type \"llama\" is not known here; gpt_neox and gpt2 are"});
+  refused({place, "model_type \"llama\" is not a language model that is known here; gpt_neox and gpt2 are"});
   write_config("vocab_size", int64_t{1} << 40);
   refused({place, "\"vocab_size\" is 1099511627776, which is not between 0 and 2147483647"});
   write_config("vocab_size", (int64_t{1} << 31) - 1);

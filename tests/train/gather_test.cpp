@@ -28,7 +28,7 @@ struct Updated {
     shards.emplace(parameters.flat_size(), kBucket, ranks.size());
     for (const Piece& p : shards->of(ranks.rank()))
       std::fill_n(static_cast<float*>(parameters.weights()) + p.begin, p.size(), value(ranks.rank()));
-    reducer.emplace(parameters, ranks, *shards, 1, false);
+    reducer.emplace(parameters, ranks, *shards, 1, false, false);
   }
   static float value(int rank) { return float(rank + 1); }
   static bool is_whole(const Tensor& x) {
