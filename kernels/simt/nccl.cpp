@@ -1,9 +1,9 @@
 // Ranks meet by the unique id. A message is copied when both sides have come, by whoever comes second; the n-th that a
 // rank sends to a peer is the n-th that the peer receives from it. Until then it is work that its stream waits for.
 //
-// Stricter than the library: a communicator that is asked to do something before it is ready refuses; messages of two
-// sizes are an error at both sides, where NCCL hangs or spoils memory; and each group that was begun says in_progress
-// once, so that nobody gets away with not asking.
+// Stricter than the library: messages of two sizes are an error at both sides, where NCCL hangs or spoils memory; and a
+// communicator says in_progress once after it was made and after each group, and refuses the next one until it was
+// asked, so that nobody gets away with not asking.
 #include "kernels/simt/nccl.h"
 
 #include <unistd.h>
@@ -51,7 +51,7 @@ struct hinoki::nccl::Comm {
   Result error = success;
   bool settling = false;                                // says in_progress once
   std::vector<std::shared_ptr<simt::Work>> begun = {};  // perhaps done
-  bool ready() const { return hub->joined == hub->ranks && error == success; }
+  bool ready() const { return hub->joined == hub->ranks && error == success && !settling; }
 };
 
 namespace hinoki::simt {
@@ -146,7 +146,7 @@ Result comm_init_rank_config(Comm** comm, int ranks, nccl::UniqueId id, int rank
   auto& hub = hubs[id.internal];
   if (!hub) hub = std::make_shared<Hub>(ranks);
   if (hub->ranks != ranks || hub->joined == ranks) return Result::invalid_usage;
-  *comm = new Comm{hub, rank};
+  *comm = new Comm{.hub = hub, .rank = rank, .settling = true};
   ++communicators;
   if (++hub->joined == ranks) hubs.erase(id.internal);
   return Result::in_progress;

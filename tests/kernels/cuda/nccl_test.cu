@@ -102,6 +102,7 @@ struct Pair {
     nccl::Config config;
     for (int r = 0; r < 2; ++r)
       EXPECT_EQ(f.comm_init_rank_config(&comm[r], 2, id, r, &config), Result::in_progress);
+    for (int r = 0; r < 2; ++r) EXPECT_EQ(state(r), Result::in_progress) << "once";
   }
   ~Pair() {
     for (int r = 0; r < 2; ++r)
@@ -147,6 +148,7 @@ TEST(NcclTwin, IsReadyWhenAllHaveCome) {
 TEST(NcclTwin, CopiesWhenBothSidesHaveCome) {
   Pair p;
   EXPECT_EQ(p.send(0, 3), Result::in_progress);
+  EXPECT_EQ(p.send(0, 3), Result::invalid_usage) << "before it was asked about the first one";
   EXPECT_EQ(p.state(0), Result::in_progress) << "once";
   EXPECT_EQ(p.state(0), Result::success);
   EXPECT_FALSE(p.done(0));
