@@ -88,7 +88,10 @@ TEST(LabelsCommand, AFullDiskIsNamedAndTheNextRunGoesOn) {
   expect_outcome(0, {}, {"data", "clusters", s.path("out"), "--out", s.path("book.h5"), "--clusters", "4", "--batches", "5"});
   const std::vector<std::string> labels{"data",       "labels",        s.path("out"), "--codebook",
                                         s.path("book.h5"), "--output", s.path("labels")};
-  expect_outcome(1, {"cannot write", s.path("labels")}, labels, {.largest_file = 20'000});
+  s.folder.write("forgotten", "leak:libhdf5\n");  // HDF5 1.10 forgets the chunk of a dataset that it could not write
+  expect_outcome(1, {"cannot write", s.path("labels")}, labels,
+                 {.largest_file = 20'000,
+                  .environment = {{"LSAN_OPTIONS", "print_suppressions=0:suppressions=" + s.path("forgotten")}}});
   EXPECT_TRUE(std::filesystem::exists(s.folder / "labels/unfinished"));
   const auto done = expect_outcome(0, {}, labels);
   EXPECT_NE(done.out.find("train       1592 labels of 4 utterances, 1 shards (0 were there)"), done.out.npos) << done.out;
