@@ -30,26 +30,39 @@ std::string print_generation_config(const SpecialIds& ids);
 // either; any other tensor that the model lacks, and any that it misses, is an Error.
 class WeightSource {
  public:
-  explicit WeightSource(const std::string& folder);
+  // Where a folder keeps them, and what stands before every name there.
+  struct Place {
+    std::string stem = "model", prefix = {};
+  };
+  explicit WeightSource(const std::string& folder) : WeightSource(folder, Place()) {}
+  WeightSource(const std::string& folder, const Place& place);
 
   // For Parameters: matrices of linears and embeddings stay as stored (f32, bf16 or f16, mapped from the file where it
   // is aligned), the rest becomes f32.
   Tensor get(const std::string& name, const Shape& shape) const;
-  // The same on the CPU; elsewhere all weights become `dtype`, which layers then compute in.
-  Parameters::Source for_device(Device device, DType dtype) const;
   // Copies all values into allocated parameters. What serves training alone keeps its values if the folder lacks it,
   // and so does what begins with `may_lack`.
   void fill(Parameters& parameters, std::string_view may_lack = {}) const;
   // After the model was built: complains about tensors that nothing asked for.
   void check_all_used(const Parameters& parameters) const;
 
+  bool contains(const std::string& name) const { return weights_->contains(stored_name(name)); }
+  Shape shape(const std::string& name) const;
+  std::vector<std::string> names() const;              // without the prefix; what does not have it is refused
+  std::string hash() const;                            // of all tensors, however they are spread over files
+  std::string metadata(const std::string& key) const;  // of the first file; empty: none
+
  private:
   StoredTensor find(const std::string& name, const Shape& shape) const;
   std::string stored_name(const std::string& name) const;
 
-  std::string folder_;
+  std::string folder_, prefix_;
   std::shared_ptr<const ModelWeights> weights_;
 };
+
+// What a source gives on the CPU stays as it is there; elsewhere all weights become `dtype`, which layers then compute
+// in.
+Parameters::Source on_device(Parameters::Source source, Device device, DType dtype);
 
 // A model ready for inference, with whatever keeps its memory.
 struct LoadedModel {
@@ -57,7 +70,8 @@ struct LoadedModel {
   std::unique_ptr<Parameters> parameters;
   std::unique_ptr<CausalLm> model;
 };
-// Weights as of WeightSource::for_device.
+// Weights as of WeightSource::get and on_device. A folder of adapters (models/peft.h) gives its base with them merged
+// in.
 LoadedModel load_model(const std::string& folder, Device device = Device::cpu, DType dtype = DType::f32);
 
 }  // namespace hinoki

@@ -1,6 +1,7 @@
 #include "models/hugging_face_hubert.h"
 
 #include "models/json_fields.h"
+#include "models/peft.h"
 
 namespace hinoki {
 namespace {
@@ -48,7 +49,7 @@ HubertFolder read_config(const Json& json, const std::string& file) {
 }  // namespace
 
 std::string read_model_type(const std::string& folder) {
-  const std::string file = folder + "/config.json";
+  const std::string file = base_folder(folder) + "/config.json";
   return json_member(read_json_object(file), "model_type", Json::value_t::string, file);
 }
 
@@ -99,7 +100,8 @@ std::string print_preprocessor_config(const HubertFolder& config) {
 LoadedHubert load_hubert(const std::string& folder, Device device, DType dtype) {
   LoadedHubert loaded{.config = read_hubert_config(folder), .parameters = {}, .ctc = {}, .without_head = {}};
   const WeightSource source(folder);
-  loaded.parameters = std::make_unique<Parameters>(source.for_device(device, dtype));
+  loaded.parameters = std::make_unique<Parameters>(on_device(
+      [source](const std::string& name, const Shape& shape) { return source.get(name, shape); }, device, dtype));
   const Scope root(*loaded.parameters);
   if (loaded.config.vocabulary)
     loaded.ctc = std::make_unique<HubertForCtc>(loaded.config.model, loaded.config.vocabulary, root);

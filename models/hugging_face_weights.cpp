@@ -3,8 +3,9 @@
 #include <cstring>
 
 #include "core/base/half.h"
+#include "core/base/hash128.h"
 #include "core/base/parallel.h"
-#include "models/hugging_face.h"
+#include "models/peft.h"
 
 namespace hinoki {
 namespace {
@@ -49,8 +50,10 @@ void convert(const StoredTensor& from, To* out, const std::string& name) {
 
 }  // namespace
 
-WeightSource::WeightSource(const std::string& folder)
-    : folder_(folder), weights_(std::make_shared<const ModelWeights>(ModelWeights::open(folder))) {}
+WeightSource::WeightSource(const std::string& folder, const Place& place)
+    : folder_(folder),
+      prefix_(place.prefix),
+      weights_(std::make_shared<const ModelWeights>(ModelWeights::open(folder, place.stem))) {}
 
 std::string WeightSource::stored_name(const std::string& name) const {
   std::vector<std::string> spellings{name};
@@ -64,9 +67,41 @@ std::string WeightSource::stored_name(const std::string& name) const {
     if (name.ends_with(older))
       for (const std::string& s : std::vector(spellings))
         spellings.push_back(s.substr(0, s.size() - older.size()) + newer);
-  const auto stored =
-      std::find_if(spellings.begin(), spellings.end(), [&](const std::string& s) { return weights_->contains(s); });
-  return stored == spellings.end() ? name : *stored;
+  const auto stored = std::find_if(spellings.begin(), spellings.end(),
+                                   [&](const std::string& s) { return weights_->contains(prefix_ + s); });
+  return prefix_ + (stored == spellings.end() ? name : *stored);
+}
+
+Shape WeightSource::shape(const std::string& name) const {
+  const std::string stored = stored_name(name);
+  require<Exit::data>(weights_->contains(stored), folder_, ": the weights lack ", name);
+  return weights_->at(stored).shape;
+}
+
+std::vector<std::string> WeightSource::names() const {
+  std::vector<std::string> names;
+  for (const std::string& name : weights_->names()) {
+    require<Exit::data>(name.starts_with(prefix_), folder_, ": the weights hold ", name, ", which does not begin with ",
+                        prefix_);
+    names.push_back(name.substr(prefix_.size()));
+  }
+  return names;
+}
+
+std::string WeightSource::hash() const {
+  Hasher128 hasher;
+  for (const std::string& name : weights_->names()) {
+    hasher.add(name.data(), name.size() + 1);
+    hasher.add(weights_->at(name).bytes);
+  }
+  return hasher.hex();
+}
+
+std::string WeightSource::metadata(const std::string& key) const {
+  if (weights_->shards().empty()) return {};
+  const auto& all = weights_->shards().front().metadata();
+  const auto found = all.find(key);
+  return found == all.end() ? std::string() : found->second;
 }
 
 StoredTensor WeightSource::find(const std::string& name, const Shape& shape) const {
@@ -92,10 +127,10 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
   return copy;
 }
 
-Parameters::Source WeightSource::for_device(Device device, DType dtype) const {
-  return [source = *this, device, dtype](const std::string& name, const Shape& shape) {
-    const Tensor stored = source.get(name, shape);
-    return device == Device::cpu ? stored : to_device(cast(cast(stored, DType::f32), dtype), device);
+Parameters::Source on_device(Parameters::Source source, Device device, DType dtype) {
+  if (device == Device::cpu) return source;
+  return [source = std::move(source), device, dtype](const std::string& name, const Shape& shape) {
+    return to_device(cast(cast(source(name, shape), DType::f32), dtype), device);
   };
 }
 
@@ -112,7 +147,8 @@ void WeightSource::fill(Parameters& parameters, std::string_view may_lack) const
 
 void WeightSource::check_all_used(const Parameters& parameters) const {
   std::vector<std::string> used;
-  for (const Parameter& p : parameters.all()) used.push_back(stored_name(p.name));
+  for (const auto* some : {&parameters.all(), &parameters.frozen()})
+    for (const Parameter& p : *some) used.push_back(stored_name(p.name));
   for (const std::string& name : weights_->names()) {
     if (is_legacy(name) || std::find(used.begin(), used.end(), name) != used.end()) continue;
     // A tied head may be stored a second time.
@@ -122,9 +158,11 @@ void WeightSource::check_all_used(const Parameters& parameters) const {
 }
 
 LoadedModel load_model(const std::string& folder, Device device, DType dtype) {
+  if (is_adapter_folder(folder)) return load_adapted(folder, device, dtype);
   LoadedModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
   const WeightSource source(folder);
-  loaded.parameters = std::make_unique<Parameters>(source.for_device(device, dtype));
+  loaded.parameters = std::make_unique<Parameters>(on_device(
+      [source](const std::string& name, const Shape& shape) { return source.get(name, shape); }, device, dtype));
   loaded.model = make_model(loaded.config.model, *loaded.parameters);
   source.check_all_used(*loaded.parameters);
   return loaded;

@@ -1,7 +1,7 @@
 // The modules every network is made of: plain structs of parameters that are called like functions.
 #pragma once
 #include "core/ops.h"
-#include "models/scope.h"
+#include "models/lora.h"
 
 namespace hinoki {
 
@@ -12,15 +12,20 @@ enum class Recompute { none, inputs, full };
 struct Linear {
   Tensor weight, bias;
   WeightLayout layout;
+  LowRank beside;
 
   // weight [out, in] (or [in, out]); no bias if `biased` is false.
   Linear(Scope s, int64_t in, int64_t out, Init init, bool biased = true, WeightLayout layout = WeightLayout::out_in,
          Init bias_init = zeros_init())
       : weight(s.parameter("weight", layout == WeightLayout::out_in ? Shape{out, in} : Shape{in, out}, init)),
         bias(biased ? s.parameter("bias", {out}, bias_init) : Tensor()),
-        layout(layout) {}
+        layout(layout),
+        beside(s, in, out) {}
 
-  Tensor operator()(const Tensor& x) const { return linear(x, weight, bias, layout); }
+  Tensor operator()(const Tensor& x) const {
+    const Tensor y = linear(x, weight, bias, layout);
+    return beside.on() ? add(y, beside(x)) : y;
+  }
 };
 
 // Two linear maps, stored alike, and GELU between them.
@@ -29,6 +34,7 @@ struct Mlp {
   Gelu form;
 
   Tensor operator()(const Tensor& x) const {
+    if (up.beside.on() || down.beside.on()) return down(gelu(up(x), form));
     return gelu_mlp(x, {up.weight, up.bias, down.weight, down.bias, up.layout}, form);
   }
 };

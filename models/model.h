@@ -33,11 +33,12 @@ struct ModelConfig {
 std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Parameters& parameters);
 
 // Floating-point operations of one token, forward and backward, in sequences of `time` tokens; a multiply-add is two.
-// Attention is counted in full (no causal halving), the way PyTorch's figures are counted.
+// Attention is counted in full (no causal halving), the way PyTorch's figures are counted. Weights that do not learn
+// have no gradient.
 struct TokenCost {
   double products = 0, attention = 0;
   double total() const { return products + attention; }
 };
-TokenCost token_cost(const ModelConfig& config, int64_t time);
+TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn = true);
 
 }  // namespace hinoki

@@ -40,8 +40,16 @@ Parameters::Parameters(DType dtype, Device device)
 
 Parameters::Parameters(Source source) : dtype_(DType::f32), source_(std::move(source)) {}
 
-Tensor Parameters::add(const std::string& name, const Shape& shape, Init init, bool training_only) {
+Parameters::Parameters(DType dtype, Device device, FrozenBase base) : Parameters(dtype, device) {
+  base_ = std::make_shared<const FrozenBase>(std::move(base));
+}
+
+Tensor Parameters::add(const std::string& name, const Shape& shape, Init init, bool training_only, bool beside) {
   for (const Parameter& p : all_) require(p.name != name, "two parameters are named ", name);
+  if (base_ && !training_only && !beside) {
+    frozen_.push_back({.name = name, .shape = shape, .init = init, .offset = 0, .value = base_->source(name, shape)});
+    return frozen_.back().value;
+  }
   Parameter p{.name = name, .shape = shape, .init = init, .offset = end_, .value = {}, .training_only = training_only};
   if (source_) {
     p.value = source_(name, shape);

@@ -35,19 +35,36 @@ struct Parameter {
   int64_t size() const { return shape.numel(); }
 };
 
+// How adapters beside linear maps learn (models/lora.h).
+struct LoraConfig {
+  int64_t rank = 0;                       // 0: there are none, the weights themselves learn
+  double alpha = 16;                      // what they add is multiplied by alpha / rank
+  std::vector<std::string> targets = {};  // the last parts of the maps' names; empty: all maps of the layers
+
+  template <class Visitor>
+  void fields(Visitor& v) {
+    v("rank", rank);
+    v("alpha", alpha);
+    v("targets", targets);
+  }
+  double factor() const { return alpha / double(rank); }
+};
+
 // All parameters of a model. To train: one flat buffer of weights and one of gradients, reserved while the model is
 // built and allocated once it is known how large it is; bf16 weights are copies of f32 masters in a third one. To use a
-// finished model: whatever tensors a source gives.
+// finished model: whatever tensors a source gives. To train adapters of a finished model: both.
+struct FrozenBase;
 class Parameters {
  public:
   using Source = std::function<Tensor(const std::string& name, const Shape& shape)>;
 
   explicit Parameters(DType dtype, Device device = Device::cpu);
   explicit Parameters(Source source);
+  Parameters(DType dtype, Device device, FrozenBase base);
   Parameters(const Parameters&) = delete;
 
-  // A second parameter of the same name is an Error.
-  Tensor add(const std::string& name, const Shape& shape, Init init, bool training_only = false);
+  // A second parameter of the same name is an Error. `beside`: not part of the base, if there is one.
+  Tensor add(const std::string& name, const Shape& shape, Init init, bool training_only = false, bool beside = false);
 
   // Makes the buffers; weights are zero until somebody sets them. Padded to whole chunks of kChunk elements.
   void allocate();
@@ -62,7 +79,7 @@ class Parameters {
   // Gradients that no backward pass reached since then become zero.
   void finish_gradients();
 
-  const std::vector<Parameter>& all() const { return all_; }
+  const std::vector<Parameter>& all() const { return all_; }  // that learn, if there is a base
   const Parameter& find(const std::string& name) const;
   int64_t count() const;  // elements, without padding
   // Elements of each flat buffer, padding included.
@@ -71,6 +88,8 @@ class Parameters {
   DType master_dtype() const { return wide(dtype_); }       // of masters, gradients and moments
   bool has_masters() const { return masters_ != nullptr; }  // apart from the weights
   Device device() const { return device_; }
+  const FrozenBase* base() const { return base_.get(); }            // nullptr: there is none
+  const std::vector<Parameter>& frozen() const { return frozen_; }  // what was taken from it
   // The flat buffers. A parameter begins at its offset in each of them.
   void* gradients() const { return gradients_->data(); }
   void* masters() const { return (masters_ ? masters_ : weights_)->data(); }
@@ -84,32 +103,51 @@ class Parameters {
   DType dtype_;
   Device device_ = Device::cpu;
   Source source_;
-  std::vector<Parameter> all_;
+  std::shared_ptr<const FrozenBase> base_;
+  std::vector<Parameter> all_, frozen_;
   std::shared_ptr<Storage> weights_, gradients_, masters_;
   int64_t end_ = 0;
+};
+
+// A finished model that others begin with and leave as it is.
+struct FrozenBase {
+  Parameters::Source source;
+  LoraConfig lora = {};
+  std::string folder = {}, hash = {};  // where it lies, and of its weights
 };
 
 class Scope {
  public:
   explicit Scope(Parameters& parameters) : parameters_(&parameters) {}
   Scope operator/(const std::string& name) const {
-    return {*parameters_, path_.empty() ? name : path_ + "." + name, training_only_};
+    Scope below = *this;
+    below.path_ += path_.empty() ? name : "." + name;
+    return below;
   }
   Scope operator/(int64_t index) const { return *this / std::to_string(index); }
   Tensor parameter(const std::string& name, const Shape& shape, Init init) const {
-    return parameters_->add((*this / name).path_, shape, init, training_only_);
+    return parameters_->add((*this / name).path_, shape, init, training_only_, adapter_);
   }
   // The same path for what only training needs: snapshots keep it in state/, and no reader of the model asks for it.
-  Scope training_only() const { return {*parameters_, path_, true}; }
+  Scope training_only() const {
+    Scope same = *this;
+    same.training_only_ = true;
+    return same;
+  }
+  // The same path for what learns beside a frozen base.
+  Scope adapter() const {
+    Scope same = *this;
+    same.adapter_ = true;
+    return same;
+  }
+  const FrozenBase* base() const { return parameters_->base(); }
   const std::string& path() const { return path_; }
   uint64_t site() const { return hash_name(path_); }  // of randomness drawn here
 
  private:
-  Scope(Parameters& parameters, std::string path, bool training_only)
-      : parameters_(&parameters), path_(std::move(path)), training_only_(training_only) {}
   Parameters* parameters_;
   std::string path_;
-  bool training_only_ = false;
+  bool training_only_ = false, adapter_ = false;
 };
 
 }  // namespace hinoki

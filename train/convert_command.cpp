@@ -58,7 +58,7 @@ Tensor some_output(const LoadedHubert& m) {
 }
 
 void write_texts(const std::string& folder, const LoadedModel& source, const Options& o, DType dtype) {
-  std::string tokenizer = Tokenizer::model_path(o.from);
+  std::string tokenizer = Tokenizer::model_path(tokenizer_folder(o.from));
   if (!is_file(tokenizer)) {
     warn(o.from, " holds no spiece.model: the new folder will have no tokenizer");
     tokenizer.clear();

@@ -59,6 +59,7 @@ struct GptConfig : RunConfig {
   void fields(Visitor& v) {
     visit_place(v);
     v("model", model);
+    v("lora", lora);
     v("data", data, required);
     visit_training(v);
     v("samples", samples);

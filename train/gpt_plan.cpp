@@ -12,17 +12,18 @@ namespace {
 //   dense: its input is attention's output      -    MLP: input from norm2, product  inner
 //   residual norms: two sums                    2 width
 // What a norm gives out is made again. With a parallel residual there is one sum less. Dropout keeps nothing: its mask
-// is a function.
+// is a function. Adapters keep what comes between their two halves, before and after it is scaled, and GELU's output.
 struct LayerMemory {
-  double width, inner, sums;
+  double width, inner, sums, rank;
 
-  explicit LayerMemory(const ModelConfig& m)
+  LayerMemory(const ModelConfig& m, int64_t rank)
       : width(double(m.width())),
         inner(double(m.is_gpt2() ? m.gpt2.n_inner : m.gpt_neox.intermediate_size)),
-        sums(!m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2) {}
+        sums(!m.is_gpt2() && m.gpt_neox.use_parallel_residual ? 1 : 2),
+        rank(double(rank)) {}
 
-  double attention() const { return 4 * width; }
-  double mlp() const { return inner; }
+  double attention() const { return 4 * width + 4 * rank; }
+  double mlp() const { return rank > 0 ? 2 * inner + 4 * rank : inner; }
   double inputs() const { return sums * width; }  // attention and MLP begin with what norms make of the stream
   double all() const { return inputs() + attention() + mlp(); }
 
@@ -33,17 +34,25 @@ struct LayerMemory {
   double again(Recompute recompute) const {
     return recompute == Recompute::full ? all() : recompute == Recompute::inputs ? std::max(attention(), mlp()) : 0;
   }
-  // The stream and its gradient, and the widest temporary of a backward pass.
-  double temporary() const { return 3 * width + std::max(inner, 4 * width); }
+  // The stream and its gradient, and the widest temporary of a backward pass; of an adapted map there are two.
+  double temporary() const { return 3 * width + (rank > 0 ? 2 : 1) * std::max(inner, 4 * width); }
 };
+
+// Weights that have a place in no memory.
+Parameters parameters_of(const PassSize& what) {
+  if (what.lora.rank == 0) return Parameters(what.dtype);
+  const auto source = [nothing = Storage::reserve(Device::cpu), dtype = what.dtype](
+                          const std::string&, const Shape& s) { return Tensor(nothing, 0, s, s.strides(), dtype); };
+  return Parameters(what.dtype, Device::cpu, {.source = source, .lora = what.lora});
+}
 
 }  // namespace
 
 Plan plan_pass(const PassSize& what) {
-  Parameters parameters(what.dtype);
+  Parameters parameters = parameters_of(what);
   make_model(what.model, parameters);
   Plan plan = plan_buffers(parameters);
-  const LayerMemory layer(what.model);
+  const LayerMemory layer(what.model, what.lora.rank);
   const int64_t tokens = what.batch * what.sequence, vocabulary = what.model.vocab_size();
   // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
   const double kept = double(what.model.layers()) * layer.kept(what.recompute);

@@ -10,6 +10,7 @@ struct PassSize {
   int64_t batch, sequence;
   Recompute recompute = Recompute::none;
   DType dtype = DType::f32;  // of weights and activations
+  LoraConfig lora = {};
 };
 Plan plan_pass(const PassSize& what);
 

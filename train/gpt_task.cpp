@@ -18,7 +18,8 @@ struct GptExamples : Examples {
 
 std::string heading_of(const GptConfig& c) {
   return say(c.model.architecture, ", ", c.model.layers(), " layers, width ", c.model.width(), ", vocabulary ",
-             grouped(c.model.vocab_size()), ", sequences of ", c.data.sequence, " tokens");
+             grouped(c.model.vocab_size()), ", sequences of ", c.data.sequence, " tokens",
+             c.adapts() ? say(", adapters of rank ", c.lora.rank) : "");
 }
 
 Plan plan_of(const GptConfig& c) {
@@ -26,7 +27,8 @@ Plan plan_of(const GptConfig& c) {
                     .batch = c.train.batch,
                     .sequence = c.data.sequence,
                     .recompute = c.train.recompute,
-                    .dtype = c.dtype()});
+                    .dtype = c.dtype(),
+                    .lora = c.lora});
 }
 
 Throughput throughput_of(const GptConfig& c) {
@@ -35,7 +37,7 @@ Throughput throughput_of(const GptConfig& c) {
           .unit = "tok/s",
           .metric = "tokens_per_second",
           .step = double(c.step_tokens()),
-          .flops = token_cost(c.model, c.data.sequence).total(),
+          .flops = token_cost(c.model, c.data.sequence, !c.adapts()).total(),
           .made_of = say(c.train.micro_batches, " micro-batches x ", c.train.batch, " sequences x ", c.data.sequence)};
 }
 

@@ -5,6 +5,7 @@
 #include "core/safetensors_writer.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_export.h"
+#include "models/peft.h"
 #include "train/progress.h"
 #include "train/publication.h"
 
@@ -83,8 +84,12 @@ LoadedModel open_model(const std::string& folder, const Placement& where) {
   return load_model(folder, where.device, where.precision == Precision::bf16 ? DType::bf16 : DType::f32);
 }
 
+std::string tokenizer_folder(const std::string& folder) {
+  return is_file(Tokenizer::model_path(folder)) ? folder : base_folder(folder);
+}
+
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model) {
-  Tokenizer tokenizer = Tokenizer::load(folder);
+  Tokenizer tokenizer = Tokenizer::load(tokenizer_folder(folder));
   require<Exit::data>(tokenizer.size() <= model.config.model.vocab_size(), folder, ": the tokenizer has ",
                       tokenizer.size(), " pieces, the model a vocabulary of ", model.config.model.vocab_size(),
                       ": they do not belong together");

@@ -25,7 +25,9 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
 void require_model_folder(const std::string& folder, const Placement& where);
 // A snapshot or a Hugging Face folder of a language model, for inference; an Error says what else the folder is.
 LoadedModel open_model(const std::string& folder, const Placement& where = {});
-// The tokenizer beside a model, and that it fits.
+// Where its tokenizer is: beside it, or beside the base of adapters.
+std::string tokenizer_folder(const std::string& folder);
+// The tokenizer of a model, and that it fits.
 class Tokenizer;
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model);
 

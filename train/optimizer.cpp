@@ -47,14 +47,12 @@ Tensor decay_bits(const std::vector<OwnedPart>& parts, const std::vector<int64_t
 }
 
 template <class TensorOf>
-std::string find_in(const Parameters& parameters, const char* what, const TensorOf& tensor_of) {
-  for (const Parameter& p : parameters.all()) {
-    const Tensor found = empty({kernels::chunks_of(p.size())}, DType::i64, parameters.device());
-    kernels::finite_check.run(found.device(), found.stream(),
-                              {.x = tensor_of(p).data(),
-                               .first = static_cast<int64_t*>(found.data()),
-                               .count = p.size(),
-                               .dtype = parameters.master_dtype()});
+std::string find_in(const std::vector<Parameter>& parameters, const char* what, const TensorOf& tensor_of) {
+  for (const Parameter& p : parameters) {
+    const Tensor x = tensor_of(p), found = empty({kernels::chunks_of(p.size())}, DType::i64, x.device());
+    kernels::finite_check.run(
+        found.device(), found.stream(),
+        {.x = x.data(), .first = static_cast<int64_t*>(found.data()), .count = p.size(), .dtype = x.dtype()});
     const Tensor chunks = to_device(found, Device::cpu);
     for (int64_t i = 0; i < chunks.numel(); ++i)
       if (const int64_t at = chunks.as<int64_t>()[i]; at >= 0)
@@ -145,13 +143,17 @@ void Optimizer::update(double rate, double scale, int64_t step) {
 }
 
 std::string find_not_finite_weight(const Parameters& parameters) {
-  return find_in(parameters, "the weights", [&](const Parameter& p) { return parameters.master(p); });
+  return find_in(parameters.all(), "the weights", [&](const Parameter& p) { return parameters.master(p); });
+}
+
+std::string find_not_finite_base(const Parameters& parameters) {
+  return find_in(parameters.frozen(), "the weights", [](const Parameter& p) { return p.value; });
 }
 
 std::string find_not_finite(const Parameters& parameters) {
   const std::string weights = find_not_finite_weight(parameters);
   if (!weights.empty()) return weights;
-  return find_in(parameters, "the gradient", [](const Parameter& p) { return p.value.grad(); });
+  return find_in(parameters.all(), "the gradient", [](const Parameter& p) { return p.value.grad(); });
 }
 
 }  // namespace hinoki

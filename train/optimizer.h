@@ -67,5 +67,6 @@ class Optimizer {
 // Empty if there is none.
 std::string find_not_finite(const Parameters& parameters);
 std::string find_not_finite_weight(const Parameters& parameters);
+std::string find_not_finite_base(const Parameters& parameters);
 
 }  // namespace hinoki

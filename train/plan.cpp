@@ -12,6 +12,8 @@ namespace hinoki {
 Plan plan_buffers(const Parameters& parameters) {
   Plan plan;
   plan.parameters = parameters.count();
+  for (const Parameter& p : parameters.frozen()) plan.frozen += p.size();
+  plan.frozen_bytes = int64_t(size_of(parameters.dtype())) * plan.frozen;
   plan.weight_bytes = int64_t(size_of(parameters.dtype())) * parameters.flat_size();
   plan.gradient_bytes = int64_t(size_of(wide(parameters.dtype()))) * parameters.flat_size();
   plan.master_bytes = parameters.has_masters() ? plan.gradient_bytes : 0;
@@ -44,7 +46,8 @@ std::string print_plan(const Recipe& recipe, double epoch, int ranks) {
   };
   const auto count = [](double n) { return grouped(int64_t(n)); };
   out << recipe.heading() << '\n';
-  row("parameters", grouped(plan.parameters));
+  row("parameters", plan.frozen ? say(grouped(plan.parameters), "  that learn, beside ", grouped(plan.frozen))
+                                : grouped(plan.parameters));
   row("GFLOP per " + work.one, say(work.flops / 1e9, "  (forward and backward)"));
   row(work.many + " per step", say(count(work.step), "  = ", work.made_of));
   row("TFLOP per step", say(work.flops * work.step / 1e12));
@@ -54,6 +57,7 @@ std::string print_plan(const Recipe& recipe, double epoch, int ranks) {
     row("sent by a rank per step",
         say(mebibytes(2 * double(plan.gradient_bytes) * (ranks - 1) / ranks), "  of ", ranks, " ranks"));
   out << (ranks > 1 ? "memory of a rank\n" : "memory\n");
+  if (plan.frozen) row("base", mebibytes(double(plan.frozen_bytes)));
   row("weights", mebibytes(double(plan.weight_bytes)));
   if (plan.master_bytes) row("f32 masters", mebibytes(double(plan.master_bytes)));
   row("gradients", mebibytes(double(plan.gradient_bytes)));

@@ -8,13 +8,14 @@
 namespace hinoki {
 
 struct Plan {
-  int64_t parameters = 0;                                                            // elements
+  int64_t parameters = 0;                                                            // elements that learn
+  int64_t frozen = 0, frozen_bytes = 0;                                              // of the base of adapters
   int64_t weight_bytes = 0, master_bytes = 0, gradient_bytes = 0, moment_bytes = 0;  // flat buffers, padding included
   int64_t reduction_bytes = 0;   // sums of slots that wait for others, and what other ranks send
   int64_t activation_bytes = 0;  // what the backward pass of one micro-batch keeps, and its largest temporaries
   int64_t snapshot_bytes = 0;    // the copy that is written while training goes on, in the machine's own memory
   int64_t total() const {
-    return weight_bytes + master_bytes + gradient_bytes + moment_bytes + reduction_bytes + activation_bytes;
+    return frozen_bytes + weight_bytes + master_bytes + gradient_bytes + moment_bytes + reduction_bytes + activation_bytes;
   }
   int64_t total(Device device) const { return total() + (device == Device::cpu ? snapshot_bytes : 0); }
 };

@@ -9,6 +9,7 @@
 #include "core/base/hash128.h"
 #include "core/base/log.h"
 #include "core/base/trace.h"
+#include "models/peft.h"
 #include "train/guard.h"
 #include "train/rewind.h"
 
@@ -31,19 +32,23 @@ std::unique_ptr<Recipe> with_slots(const Recipe& given, int ranks) {
   return recipe;
 }
 
+// Of the whole model, or of adapters beside a finished one.
+Parameters make_parameters(const RunConfig& c) {
+  if (!c.adapts()) return Parameters(c.dtype(), c.device);
+  return Parameters(c.dtype(), c.device, frozen_base(c.start_from, c.lora, c.device, c.dtype()));
+}
+
 }  // namespace
 
 Run::Run(const Recipe& recipe, Communicator& ranks)
     : ranks_(ranks),
       recipe_(with_slots(recipe, ranks.size())),
       config_(std::as_const(*recipe_).config()),
-      parameters_(config_.dtype(), config_.device),
+      parameters_(make_parameters(config_)),
       task_(recipe_->open(parameters_)) {
   parameters_.allocate();
-  if (config_.start_from.empty())
-    parameters_.initialize(uint64_t(config_.train.seed));
-  else
-    start_from(config_.start_from);
+  if (config_.start_from.empty() || config_.adapts()) parameters_.initialize(uint64_t(config_.train.seed));
+  if (!config_.start_from.empty()) start_from(config_.start_from);
   shards_.emplace(parameters_.flat_size(), int64_t(config_.train.bucket_mib * double(1 << 18)), ranks.size());
   reducer_ = std::make_unique<Reducer>(parameters_, ranks_, *shards_, slots(), !sharded(),
                                        config_.train.between_gpus == BetweenGpus::nccl);
@@ -56,8 +61,13 @@ Run::Run(const Recipe& recipe, Communicator& ranks)
 
 // A value that is not finite may hide for long: in the embedding of a token that seldom comes.
 void Run::start_from(const std::string& folder) {
-  task_->start_from(folder, parameters_);
-  const std::string bad = find_not_finite_weight(parameters_);
+  if (config_.adapts()) {
+    check_adapters(parameters_);
+    WeightSource(folder).check_all_used(parameters_);
+  } else {
+    task_->start_from(folder, parameters_);
+  }
+  const std::string bad = config_.adapts() ? find_not_finite_base(parameters_) : find_not_finite_weight(parameters_);
   require<Exit::numerical>(bad.empty(), "start_from ", folder, ": not finite is ", bad,
                            "; nothing was trained or saved");
 }
@@ -78,7 +88,14 @@ void Run::meet() {
 }
 
 SnapshotTexts Run::texts() const {
-  return {.config = config_, .printed = recipe_->print(), .write_model = task_->model_texts()};
+  auto write_model = task_->model_texts();
+  if (parameters_.base())
+    write_model = [model = std::move(write_model),
+                   adapters = print_peft_config(parameters_)](const std::string& folder) {
+      model(folder);
+      write_peft_config(folder, adapters);
+    };
+  return {.config = config_, .printed = recipe_->print(), .write_model = std::move(write_model)};
 }
 
 void Run::resume(const std::string& snapshot) {

@@ -49,7 +49,7 @@ struct TrainConfig {
   int64_t zero = 0;             // 1: every rank keeps and updates a part of the optimizer's state (ZeRO-1)
   double bucket_mib = 16;       // of gradients that travel together
   BetweenGpus between_gpus = BetweenGpus::nccl;
-  double deadline = 300;        // seconds until a rank that does not answer is given up
+  double deadline = 300;  // seconds until a rank that does not answer is given up
 
   template <class Visitor>
   void fields(Visitor& v) {
@@ -141,6 +141,7 @@ struct RunConfig {
   OptimizerConfig optimizer;
   GuardConfig guard;
   LogConfig log;
+  LoraConfig lora;  // of recipes that know it
 
   // The fields before and after those of the recipe.
   template <class Visitor>
@@ -160,6 +161,10 @@ struct RunConfig {
     v("log", log);
   }
   void check() const {
+    require<Exit::usage>(lora.rank >= 0 && lora.rank <= 4096 && lora.alpha > 0, "lora.rank ", lora.rank,
+                         " is not in [0, 4096], or lora.alpha ", lora.alpha, " is not above 0");
+    require<Exit::usage>(lora.rank == 0 || !start_from.empty(), "lora.rank ", lora.rank,
+                         " adapts a finished model: name its folder in start_from");
     require<Exit::usage>(device == Device::cuda || precision == Precision::f32, "precision \"",
                          enum_names(precision)[size_t(precision)], "\" needs device = \"cuda\"; the CPU trains in f32");
     require<Exit::usage>(!guard.rewinds() || log.snapshot_every > 0,
@@ -168,6 +173,7 @@ struct RunConfig {
   }
 
   DType dtype() const { return precision == Precision::bf16 ? DType::bf16 : DType::f32; }  // of weights and activations
+  bool adapts() const { return lora.rank > 0; }  // the weights of start_from stay as they are
   int64_t step_rows() const { return train.batch * train.micro_batches; }
 };
 

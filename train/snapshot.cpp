@@ -7,6 +7,7 @@
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/safetensors.h"
+#include "models/peft.h"
 #include "train/config_file.h"
 #include "train/model_folder.h"
 
@@ -21,11 +22,20 @@ void write_text(const std::string& path, const std::string& text) {
   file.close();
 }
 
-std::vector<TensorSpec> weight_specs(const Parameters& parameters) {
+// Where a snapshot keeps the weights: of the model, or of the adapters of one.
+WeightSource::Place weights_place(const Parameters& parameters) {
+  if (parameters.base()) return {.stem = kAdapterStem, .prefix = kAdapterPrefix};
+  return {};
+}
+
+SafetensorsLayout weights_layout(const Parameters& parameters) {
+  const auto [stem, prefix] = weights_place(parameters);
   std::vector<TensorSpec> specs;
   for (const Parameter& p : parameters.all())
-    if (!p.training_only) specs.push_back({p.name, p.value.dtype(), p.shape});
-  return specs;
+    if (!p.training_only) specs.push_back({prefix + p.name, p.value.dtype(), p.shape});
+  SafetensorsOptions options{.stem = stem};
+  if (parameters.base()) options.metadata[kBaseHash] = parameters.base()->hash;
+  return SafetensorsLayout(specs, options);
 }
 
 // model.safetensors holds no values of the parameter that training could go on from: it has a rounded copy, or nothing.
@@ -75,9 +85,8 @@ void read_training_state(const std::string& folder, Parameters& parameters, Opti
 
 // Keys that say where and how often, not what is computed.
 bool harmless(const std::string& line) {
-  for (const char* key :
-       {"run ", "log.", "samples.", "start_from ", "train.zero ", "train.bucket_mib ", "train.between_gpus ",
-        "train.deadline "})
+  for (const char* key : {"run ", "log.", "samples.", "start_from ", "train.zero ", "train.bucket_mib ",
+                          "train.between_gpus ", "train.deadline "})
     if (line.starts_with(key)) return true;
   return false;
 }
@@ -85,6 +94,8 @@ bool harmless(const std::string& line) {
 void compare_with(const std::string& path, const SnapshotTexts& now, const std::string& stored_arithmetic) {
   const std::string before = read_file(path + "/state/config.toml", kMaxConfigBytes);
   for (const std::string& line : compare_configs(before, now.printed)) {
+    require<Exit::snapshot>(!line.starts_with("lora."), path, ": this is a snapshot with other adapters (", line,
+                            "); give them back their settings, or start a new run folder");
     require<Exit::snapshot>(!line.starts_with("model."), path, ": this is a snapshot of another model (", line,
                             "); start a new run folder, or give its weights by start_from");
     if (!harmless(line))
@@ -105,10 +116,11 @@ std::string arithmetic(const RunConfig& config) {
 
 SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& optimizer) {
   SnapshotPieces pieces;
+  const std::string prefix = weights_place(parameters).prefix;
   for (const OwnedPart& part : optimizer.parts()) {
     const std::string& name = part.parameter->name;
     if (!part.parameter->training_only)
-      pieces.weights.push_back({name, part.begin, part.of(part.parameter->value.detach())});
+      pieces.weights.push_back({prefix + name, part.begin, part.of(part.parameter->value.detach())});
     pieces.training.push_back({"m." + name, part.begin, optimizer.first_moment(part)});
     pieces.training.push_back({"v." + name, part.begin, optimizer.second_moment(part)});
     if (keeps_master(parameters, *part.parameter))
@@ -118,7 +130,7 @@ SnapshotPieces snapshot_pieces(const Parameters& parameters, const Optimizer& op
 }
 
 SnapshotLayout::SnapshotLayout(const Parameters& parameters)
-    : weights(weight_specs(parameters)), training(training_specs(parameters), {.stem = "optimizer"}) {}
+    : weights(weights_layout(parameters)), training(training_specs(parameters), {.stem = "optimizer"}) {}
 
 void write_texts(const std::string& folder, const SnapshotTexts& texts, const RunState& state) {
   texts.write_model(folder);
@@ -142,7 +154,12 @@ RunState load_snapshot(const std::string& path, const SnapshotTexts& now, Parame
   const std::string file = path + "/state/run.json";
   const Json state = parse_json(read_file(file, kMaxStateJson), file);
   compare_with(path, now, json_member(state, "arithmetic", Json::value_t::string, file));
-  WeightSource(path).fill(parameters);
+  const WeightSource weights(path, weights_place(parameters));
+  if (const FrozenBase* base = parameters.base())
+    require<Exit::snapshot>(weights.metadata(kBaseHash) == base->hash, path, ": its adapters belong to a base of hash ",
+                            weights.metadata(kBaseHash), ", start_from ", base->folder, " has ", base->hash,
+                            ": bring back the weights that the run began with");
+  weights.fill(parameters);
   read_training_state(path + "/state", parameters, optimizer);
   const auto count = [&](const char* key) {
     return json_member(state, key, Json::value_t::number_unsigned, file).get<int64_t>();

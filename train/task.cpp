@@ -1,13 +1,18 @@
 #include "train/task.h"
 
-#include "models/hugging_face.h"
+#include "core/ops.h"
+#include "models/peft.h"
 
 namespace hinoki {
 
 std::vector<std::string> Task::samples(int64_t) const { return {}; }
 
 void Task::start_from(const std::string& folder, Parameters& parameters) const {
-  WeightSource(folder).fill(parameters);
+  if (!is_adapter_folder(folder)) return WeightSource(folder).fill(parameters);
+  const LoadedModel merged = load_model(folder);
+  for (const Parameter& p : parameters.all())
+    if (!p.training_only)
+      parameters.set(p, cast(merged.parameters->find(p.name).value.detach(), parameters.master_dtype()));
 }
 
 }  // namespace hinoki

@@ -44,7 +44,7 @@ class Task {
 
   // What is done only after many steps must not fail then, and take them with it: tried once before the first.
   virtual void check_end() const {}
-  // Fills the parameters from a folder of weights.
+  // Fills the parameters from a folder of weights, or of adapters and what they adapt.
   virtual void start_from(const std::string& folder, Parameters& parameters) const;
   // Refuses a snapshot (Exit::snapshot) that this task cannot go on from, for what lies beside the weights.
   virtual void check_snapshot(const std::string& folder) const = 0;

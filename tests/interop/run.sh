@@ -17,6 +17,11 @@ build/hinoki export $model $run/exported
 build/hinoki export $model $run/exported-bf16 --dtype bf16
 "$models" tests/interop/roundtrip_export.py build/hinoki $model $run/exported
 "$models" tests/interop/read_safetensors.py $model $run/exported
+rm -rf runs/adapters
+build/hinoki train configs/gpt_neox_tiny.toml run=runs/adapters start_from=$model lora.rank=8 data.tokenizer=corpus/learn \
+  "data.corpora=[{path=\"$tokens\"}]" model.vocab_size=4096 train.steps=10 train.batch=4 samples.tokens=0 \
+  log.evaluate_sequences=4
+"$models" tests/interop/roundtrip_adapters.py build/hinoki runs/adapters/snapshots/step-00000010 12
 for environment in tokenizers4 tokenizers5; do
   "$(sh scripts/python_env.sh $environment)" tests/interop/check_tokenizer.py $model
 done
