@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/base/check.h"
+#include "core/base/log.h"
 #include "core/base/parallel.h"
 #include "train/commands.h"
 #include "train/fields.h"
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
     const int code = app.exit(e);
     return code == 0 ? int(Exit::ok) : int(Exit::usage);
   } catch (const hinoki::Error& e) {
+    hinoki::clear_live();
     std::fprintf(stderr, "hinoki: %s\n", e.what());
     return int(e.code);
   } catch (const std::bad_alloc&) {

@@ -40,12 +40,10 @@ void Progress::step(const StepReport& report) {
   if (share_of_peak() > 1) raise_peak();
   const bool due = report.step % every_ == 0 || report.step == steps_ || report.step == 1;
   if (due) {
-    clear();
     inform(line(report));
   } else if (terminal_ && now() - shown_ > 0.2) {
-    std::fprintf(stderr, "\r\033[K%s", line(report).c_str());
+    show_live(line(report));
     shown_ = now();
-    live_ = true;
   }
 }
 
@@ -53,10 +51,6 @@ void Progress::step(const StepReport& report) {
 void Progress::raise_peak() {
   if (!std::exchange(raised_, true)) peak_gflops_ = raise_fma_peak();
   peak_gflops_ = std::max(peak_gflops_, gflops());
-}
-
-void Progress::clear() {
-  if (std::exchange(live_, false)) std::fprintf(stderr, "\r\033[K");
 }
 
 double Progress::rate() const { return seconds_ > 0 ? steps_seen_ * work_.step / seconds_ : 0; }

@@ -33,8 +33,6 @@ class Progress {
   Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops);
 
   void step(const StepReport& report);
-  // Ends the live line, so that other text can be printed.
-  void clear();
 
   double rate() const;           // of the work a second, over the last steps
   double share_of_peak() const;  // 0 if unknown
@@ -47,7 +45,7 @@ class Progress {
   int64_t steps_, every_;
   Throughput work_;
   double peak_gflops_;
-  bool terminal_, live_ = false, raised_ = false;
+  bool terminal_, raised_ = false;
   double steps_seen_ = 0, seconds_ = 0;  // weighted towards the last steps
   double shown_ = -1;                    // when the live line was last drawn
 };

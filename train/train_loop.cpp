@@ -94,7 +94,7 @@ void TrainLoop::step() {
   if (records_) {
     const Trace trace("records");
     progress_.step(report);
-    if (!report.skipped.empty()) progress_.clear(), warn("skipped ", report.skipped);
+    if (!report.skipped.empty()) warn("skipped ", report.skipped);
     fleet_.step(step, report.seconds, report.busy);
     records_->step(report, progress_, fleet_.goodput());
     if (report.rewind) records_->rewind(report), fleet_.redo_until(step);
@@ -133,14 +133,12 @@ void TrainLoop::tell_slowest(int64_t step) {
   if (!slowest) return;
   records_->slowest(step, *slowest);
   if (slowest->over_median < kWorthALine) return;
-  progress_.clear();
   inform("step ", step, " | the others wait for ", run_.ranks().name(slowest->rank), ": it takes ",
          std::lround(100 * slowest->over_median), " % longer than the median rank");
 }
 
 void TrainLoop::evaluate(int64_t step) {
   const Trace trace("evaluation");
-  progress_.clear();
   const Validation v = run_.validate();
   if (!records_) return;
   inform("step ", step, " | validation ", v.text);
@@ -150,7 +148,6 @@ void TrainLoop::evaluate(int64_t step) {
 
 void TrainLoop::write_samples(int64_t step) {
   const Trace trace("samples");
-  progress_.clear();
   const auto texts = run_.samples();
   if (texts.empty()) return;
   std::string all;
@@ -170,7 +167,6 @@ void TrainLoop::tell_warnings() {
 void TrainLoop::save() {
   if (saved_ == run_.steps_done()) return;
   const Trace trace("save");
-  progress_.clear();
   const auto sync = [this] {  // before the snapshot that continues from them is there
     if (records_) records_->sync();
   };
@@ -182,7 +178,6 @@ void TrainLoop::save() {
 void TrainLoop::show_saved() {
   const auto saved = run_.saved();
   if (!saved) return;
-  progress_.clear();
   inform("saved ", saved->path, " (blocked ", std::lround(1e3 * saved->blocked), " ms)");
 }
 

@@ -82,14 +82,11 @@ class Bar {
     constexpr int kWidth = 30;
     std::string bar(size_t(part * kWidth), '#');
     bar.resize(kWidth, '.');
-    std::fprintf(stderr, "\r[%s] %3.0f %%  file %zu/%zu  %s of sound, %.1fx real time, eta %s \x1b[K", bar.c_str(),
-                 100 * part, job + 1, files_, duration(seconds_heard).c_str(), seconds_heard / std::max(gone, 1e-3),
-                 duration(part > 0 ? gone * (1 - part) / part : 0).c_str());
-    live_ = true;
-  }
-  void clear() {
-    if (live_) std::fprintf(stderr, "\r\x1b[K");
-    live_ = false;
+    char line[200];
+    std::snprintf(line, sizeof line, "[%s] %3.0f %%  file %zu/%zu  %s of sound, %.1fx real time, eta %s", bar.c_str(),
+                  100 * part, job + 1, files_, duration(seconds_heard).c_str(), seconds_heard / std::max(gone, 1e-3),
+                  duration(part > 0 ? gone * (1 - part) / part : 0).c_str());
+    show_live(line);
   }
   double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count(); }
 
@@ -104,7 +101,6 @@ class Bar {
   std::vector<double> bytes_;
   double all_ = 0;
   const bool terminal_ = isatty(STDERR_FILENO);
-  bool live_ = false;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
@@ -148,7 +144,6 @@ void transcribe(const Options& o) {
   size_t failed = 0;
   const auto fault = [&](const Job& job, const std::string& why) {
     ++failed;
-    bar.clear();
     warn(job.entry.place, ": ", why);
   };
   for (size_t i = 0; i < jobs.size(); ++i) {
@@ -160,7 +155,7 @@ void transcribe(const Options& o) {
       const Transcript transcript =
           transcriber(samples, [&](double share) { bar.at(i, share, heard + share * seconds); });
       heard += seconds;
-      bar.clear();
+      clear_live();  // stdout may be the same terminal
       publish(print(transcript, job, o, jobs.size() == 1), job, o);
     } catch (const SpeechError& e) {
       fault(job, e.what());
@@ -169,7 +164,6 @@ void transcribe(const Options& o) {
       fault(job, e.what());
     }
   }
-  bar.clear();
   inform(jobs.size() - failed, " of ", jobs.size(), " recordings, ", duration(heard), " of sound in ",
          duration(bar.elapsed()));
   require<Exit::data>(failed == 0, failed, " of ", jobs.size(),

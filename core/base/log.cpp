@@ -11,8 +11,13 @@ namespace {
 std::mutex mutex;
 bool quiet = false;
 bool collecting = false;
+bool live = false;  // the cursor stands behind a line that may go
 std::string collected;
 std::ofstream copy;
+
+void end_live() {
+  if (std::exchange(live, false)) std::fprintf(stderr, "\r\033[K");
+}
 
 }  // namespace
 
@@ -23,7 +28,21 @@ void write_log(const char* level, const std::string& line) {
     return;
   }
   if (copy.is_open()) copy << level << line << std::endl;
-  if (!quiet || *level) std::fprintf(stderr, "%s%s\n", level, line.c_str());
+  if (quiet && !*level) return;
+  end_live();
+  std::fprintf(stderr, "%s%s\n", level, line.c_str());
+}
+
+void show_live(const std::string& line) {
+  const std::lock_guard lock(mutex);
+  if (quiet) return;
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  live = true;
+}
+
+void clear_live() {
+  const std::lock_guard lock(mutex);
+  end_live();
 }
 
 void record(const std::string& line) {

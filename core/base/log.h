@@ -7,6 +7,9 @@
 namespace hinoki {
 
 void write_log(const char* level, const std::string& line);
+// A line on a terminal that the next one, live or not, takes the place of. Nobody looks it up later.
+void show_live(const std::string& line);
+void clear_live();
 void set_quiet(bool quiet);
 // For a process that is not the one that speaks for all: warnings wait until they are taken.
 void collect_warnings(bool collect);

@@ -12,12 +12,12 @@ bash scripts/corpus/build.sh smoke corpus/smoke
 $hinoki tokenizer train --input corpus/smoke --output "$work" --vocabulary-size 4000 --sample-lines 12000
 $hinoki data text --input corpus/smoke --tokenizer "$work" --output "$work/tokens" --deduplicate line --validation-fraction 0.02
 
-# 250 steps x 4 sequences x 256 tokens: a quarter of a million tokens. Stopped half way and resumed.
+# 250 steps x 4 sequences x 256 tokens: a quarter of a million tokens. Saved every 20 steps, stopped half way and resumed.
 train=($hinoki train configs/gpt_neox_tiny.toml run=$run data.tokenizer=$work "data.corpora=[{path=\"$work/tokens\"}]"
-  model.vocab_size=4096 train.steps=250 train.batch=4 log.every=50 log.evaluate_every=125 log.snapshot_every=125)
+  model.vocab_size=4096 train.steps=250 train.batch=4 log.every=50 log.evaluate_every=125 log.snapshot_every=20)
 "${train[@]}" &
 trainer=$!
-while [ ! -d $run/snapshots/step-00000125 ]; do
+while [ ! -d $run/snapshots/step-00000120 ]; do
   kill -0 $trainer 2>/dev/null || break
   sleep 0.2
 done
@@ -28,6 +28,14 @@ wait $trainer || code=$?
 "${train[@]}"
 
 model=$run/snapshots/step-00000250
+/usr/bin/python3 - $run/metrics.jsonl <<'END'
+import json, sys
+steps = [json.loads(line) for line in open(sys.argv[1])]
+blocked = [s["speed/save_blocked_seconds"] for s in steps if "speed/save_blocked_seconds" in s]
+share = sum(blocked) / (sum(blocked) + sum(s.get("speed/seconds", 0) for s in steps))
+print(f"saves: {len(blocked)} held training up for {100 * share:.2f} % of its time")
+assert len(blocked) >= 12, "not every save is in metrics.jsonl"
+END
 $hinoki snapshot verify $run
 $hinoki eval $model --corpus "$work/tokens" | tee $run/eval.txt
 $hinoki generate $model --prompt "このコマンドは" --max-tokens 32 --temperature 0.7 --seed 1
