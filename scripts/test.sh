@@ -23,7 +23,17 @@ unit() { ctest --test-dir build --no-tests=error --output-on-failure --timeout 6
 sanitize() {
   cmake --preset debug
   cmake --build --preset debug
-  build-debug/hinoki_tests --gtest_brief=1  # in one process: starting the sanitizers takes longer than most tests
+  # In two processes, and not one a test: starting the sanitizers takes longer than most tests.
+  local shard status=0 running=()
+  for shard in 0 1; do
+    GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard build-debug/hinoki_tests --gtest_brief=1 &> "build-debug/shard-$shard.log" &
+    running+=($!)
+  done
+  for shard in 0 1; do
+    wait "${running[$shard]}" || status=1
+    cat "build-debug/shard-$shard.log"
+  done
+  return $status
 }
 
 # The same tests with an emulated GPU, which checks every access of every CUDA kernel; each kernel must have been run.
