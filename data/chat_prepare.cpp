@@ -36,6 +36,10 @@ class Preparation {
           settings_.validation_inputs, [&](const Conversation&) -> auto& { return validation; });
     require<Exit::data>(train.examples() > 0, "none of ", report_.records, " records can be trained on",
                         report_.faults > 0 ? "; the first: " + report_.first_fault : "");
+    // Finished data is replaced only now, and the training split goes first and comes last: whoever finds it finds all
+    // three files of one preparation.
+    std::filesystem::remove(chat_corpus_path(settings_.output, "train"));
+    write_file_durably((settings_.output / "spiece.model").string(), tokenizer_.bytes());
     finish(validation, report_.validation);
     finish(train, report_.train);
     return report_;
@@ -108,7 +112,6 @@ ChatReport prepare_chat(const Tokenizer& tokenizer, const ChatPreparation& setti
                       "turns; train one with `hinoki tokenizer train`");
   require<Exit::usage>(settings.overwrite || !is_file(chat_corpus_path(settings.output, "train")), settings.output,
                        ": holds finished data already; --overwrite replaces it");
-  write_file_durably((settings.output / "spiece.model").string(), tokenizer.bytes());
   return Preparation(tokenizer, settings).run();
 }
 

@@ -41,7 +41,7 @@ def instructions(name, purpose, sentences):
     for sentence in sentences[:6]:
         cut = sentence.rfind("、", 8, len(sentence) - 8)
         if cut > 0:
-            yield "continue", "次の文の続きを書いてください。", sentence[:cut + 1], sentence[cut + 1:]
+            yield "continue", "次の文の続きを書いてください。", sentence[:cut + 1], sentence[cut + 1:].strip()
 
 
 def rejected(question, answer, other):
@@ -84,11 +84,18 @@ def main():
 
     for form in sorted(forms):
         chosen = sorted(forms[form])[:MOST]
+        # The answer to another question of the same split: nothing of what is held out is seen in training.
+        split_of = ["heldout" if number("split", source) % 1000 < 1000 * HELD_OUT else "train" for _, source, *_ in chosen]
+
+        def other_answer(i):
+            after = (j % len(chosen) for j in range(i + 1, i + len(chosen) + 1))
+            return chosen[next(j for j in after if split_of[j] == split_of[i])][4]
+
         for i, (_, source, instruction, given, answer) in enumerate(chosen):
-            split = "heldout" if number("split", source) % 1000 < 1000 * HELD_OUT else "train"
+            split = split_of[i]
             write("instructions", split, {"instruction": instruction, "input": given, "output": answer, "source": source})
             question = instruction + ("\n" + given if given else "")
-            kind, worse = rejected(question, answer, chosen[(i + 1) % len(chosen)][4])
+            kind, worse = rejected(question, answer, other_answer(i))
             write("preferences", split, {"prompt": question, "chosen": answer, "rejected": worse, "kind": kind, "source": source})
     for file in files.values():
         file.close()

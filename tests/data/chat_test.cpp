@@ -14,14 +14,15 @@
 namespace hinoki {
 namespace {
 
+Tokenizer make_tokenizer(int64_t pieces) {
+  std::vector<std::string> lines;
+  for (int i = 0; i < 300; ++i)
+    lines.push_back(say("ユーザー: 猫は何ですか。", i, "番の動物です。システム: 犬と空が好きです。", i * 7 % 13));
+  return Tokenizer::from_bytes(train_tokenizer({.vocabulary_size = pieces, .sample_lines = 400}, lines), "chat");
+}
+
 const Tokenizer& tokenizer() {
-  static const Tokenizer* const t = [] {
-    std::vector<std::string> lines;
-    for (int i = 0; i < 300; ++i)
-      lines.push_back(say("ユーザー: 猫は何ですか。", i, "番の動物です。システム: 犬と空が好きです。", i * 7 % 13));
-    return new Tokenizer(
-        Tokenizer::from_bytes(train_tokenizer({.vocabulary_size = 330, .sample_lines = 400}, lines), "chat"));
-  }();
+  static const Tokenizer* const t = new Tokenizer(make_tokenizer(330));
   return *t;
 }
 
@@ -187,6 +188,42 @@ TEST(ChatPreparation, AQuestionIsInOneSplit) {
   EXPECT_EQ(p.corpus().count(), 800);
 }
 
+// Rows of a corpus of `answers` answers of different lengths.
+std::string many(int answers) {
+  std::string lines;
+  for (int i = 0; i < answers; ++i) {
+    std::string answer;
+    for (int k = 0; k <= i % 7; ++k) answer += "犬と空が好きです。";
+    lines += say(R"({"prompt": "猫は)", i, R"(番？", "completion": ")", answer, "\"}\n");
+  }
+  return lines;
+}
+
+// Data of two preparations never stands side by side: what cannot be finished leaves the old data, or none.
+TEST(ChatPreparation, OverwritingIsAllOrNothing) {
+  Prepared p(many(40));
+  p.settings.validation_fraction = 0.3;
+  p.run();
+  const auto all = [&] {
+    std::string bytes;
+    for (const char* name : {"train.h5", "validation.h5", "spiece.model"})
+      bytes += read_file((p.settings.output / name).string(), 1 << 24);
+    return bytes;
+  };
+  const std::string before = all();
+  const Tokenizer other = make_tokenizer(325);
+  p.settings.overwrite = true;
+  p.folder.write("in.jsonl", many(40) + "{}\n");
+  EXPECT_ERROR(prepare_chat(other, p.settings), Exit::data, "in.jsonl:41");
+  EXPECT_TRUE(all() == before);
+
+  p.folder.write("in.jsonl", many(39));
+  std::filesystem::remove(p.settings.output / "validation.h5");
+  std::filesystem::create_directory(p.settings.output / "validation.h5");  // cannot get its name
+  EXPECT_ANY_THROW(p.run());
+  EXPECT_FALSE(std::filesystem::exists(p.settings.output / "train.h5"));
+}
+
 TEST(ChatCorpus, DamageIsNamed) {
   Prepared p(R"({"prompt": "猫", "completion": "犬です。"})");
   p.run();
@@ -207,17 +244,6 @@ TEST(ChatCorpus, DamageIsNamed) {
     }
   }
   EXPECT_GT(named, 5);
-}
-
-// Rows of a corpus of `answers` answers of different lengths.
-std::string many(int answers) {
-  std::string lines;
-  for (int i = 0; i < answers; ++i) {
-    std::string answer;
-    for (int k = 0; k <= i % 7; ++k) answer += "犬と空が好きです。";
-    lines += say(R"({"prompt": "猫は)", i, R"(番？", "completion": ")", answer, "\"}\n");
-  }
-  return lines;
 }
 
 struct RowArrays {
