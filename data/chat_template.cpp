@@ -117,9 +117,11 @@ std::string ChatTemplate::jinja() const {
 }
 
 std::string read_chat_template(const std::filesystem::path& folder) {
+  constexpr int64_t most = 16 << 20;  // bytes; tokenizer_config.json may list thousands of added tokens
+  if (const std::string own = folder / "chat_template.jinja"; is_file(own)) return read_file(own, most);
   const std::string file = folder / "tokenizer_config.json";
   if (!is_file(file)) return "";
-  const Json config = parse_json(read_file(file, 1 << 20), file);
+  const Json config = parse_json(read_file(file, most), file);
   const auto found = config.find("chat_template");
   return found != config.end() && found->is_string() ? found->get<std::string>() : "";
 }

@@ -69,7 +69,8 @@ class ChatTemplate {
   std::string name_;
 };
 
-// What FOLDER/tokenizer_config.json says of how conversations become text; empty if nothing.
+// What a Hugging Face folder says of how conversations become text, in chat_template.jinja or else in
+// tokenizer_config.json, as transformers reads it; empty if nothing.
 std::string read_chat_template(const std::filesystem::path& folder);
 
 }  // namespace hinoki

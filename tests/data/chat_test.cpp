@@ -65,6 +65,19 @@ TEST(ChatTemplate, APromptIsWhatAnswersWereLearnedAfter) {
   EXPECT_ERROR(ChatTemplate::named("alpaca"), Exit::usage, "rinna and chatml are");
 }
 
+TEST(ChatTemplate, IsReadFromEitherFile) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(read_chat_template(folder / ""), "");
+  folder.write("tokenizer_config.json", R"({"eos_token": "</s>"})");
+  EXPECT_EQ(read_chat_template(folder / ""), "");
+  folder.write("tokenizer_config.json", R"({"chat_template": "older"})");
+  EXPECT_EQ(read_chat_template(folder / ""), "older");
+  folder.write("chat_template.jinja", "newer");
+  EXPECT_EQ(read_chat_template(folder / ""), "newer");
+  folder.write("chat_template.jinja", std::string((16 << 20) + 1, ' '));
+  EXPECT_ERROR(read_chat_template(folder / ""), Exit::data, "chat_template.jinja: has 16777217 bytes");
+}
+
 TEST(ChatTemplate, FaultsAreNamed) {
   const auto fault = [](Conversation c) { return fault_of(c, Speaker::assistant); };
   EXPECT_EQ(fault(talk()), "");
@@ -199,6 +212,14 @@ std::string many(int answers) {
   return lines;
 }
 
+TEST(ChatPreparation, AnswersMustHaveAnEnd) {
+  Prepared p(many(3));
+  // A second trainer_spec, which protobuf merges with the first: its eos_piece (field 47) is in no vocabulary.
+  const Tokenizer endless = Tokenizer::from_bytes(tokenizer().bytes() + "\x12\x07\xFA\x02\x04none", "endless");
+  EXPECT_EQ(endless.eos(), -1);
+  EXPECT_ERROR(prepare_chat(endless, p.settings), Exit::data, "has no end of text");
+}
+
 // Data of two preparations never stands side by side: what cannot be finished leaves the old data, or none.
 TEST(ChatPreparation, OverwritingIsAllOrNothing) {
   Prepared p(many(40));
@@ -286,6 +307,7 @@ TEST(ChatRows, HoldEveryExampleOnceAndLearnItsAnswersAlone) {
   int64_t told = 0;
   for (int64_t row = 0; row < rows.count(); ++row) told += rows.targets(row);
   EXPECT_EQ(told, targets);
+  EXPECT_ERROR(ChatRows(p.corpus("validation"), {.length = 128}, 3), Exit::data, "holds nothing");
   const ChatRows alone(corpus, {.length = 128, .packed = false}, 3);
   EXPECT_EQ(alone.count(), 200);
 }
