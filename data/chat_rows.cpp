@@ -10,7 +10,8 @@ namespace hinoki {
 
 ChatRows::ChatRows(const ChatCorpus& corpus, const ChatRowRules& rules, uint64_t seed)
     : corpus_(corpus), rules_(rules), seed_(seed) {
-  require<Exit::data>(corpus.count() > 0, corpus.path(), ": holds nothing; prepare the data again, and let --validation ",
+  require<Exit::data>(corpus.count() > 0, corpus.path(),
+                      ": holds nothing; prepare the data again, and let --validation ",
                       "or --validation-fraction hold something out");
   std::vector<Part> parts;
   for (int64_t i = 0; i < corpus.count(); ++i) {

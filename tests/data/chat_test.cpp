@@ -331,11 +331,12 @@ TEST(ChatRows, WhatIsTooLongIsRefusedDroppedOrCut) {
   EXPECT_EQ(r.labels.back(), tokenizer().eos());
   // Nothing would be left to answer after.
   const ChatRows none(corpus, {.length = a.end - a.begin, .overlong = Overlong::truncate}, 1);
-  EXPECT_EQ(none.truncated() + none.dropped(), 7 - [&] {
-    int fit = 0;
-    for (const int64_t n : lengths) fit += n <= a.end - a.begin;
-    return fit;
-  }());
+  EXPECT_EQ(
+      none.truncated() + none.dropped(), 7 - [&] {
+        int fit = 0;
+        for (const int64_t n : lengths) fit += n <= a.end - a.begin;
+        return fit;
+      }());
   EXPECT_GT(none.dropped(), 0);
 }
 

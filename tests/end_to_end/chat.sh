@@ -11,6 +11,8 @@ rm -rf "$work" runs/sft runs/sft-base runs/sft-lora
 /usr/bin/python3 scripts/corpus/chat.py corpus/smoke "$work"
 $hinoki data chat "$work/instructions/train.jsonl" --validation "$work/instructions/heldout.jsonl" --tokenizer corpus/learn \
   --output "$work/tokens"
+$hinoki data preferences "$work/preferences/train.jsonl" --validation "$work/preferences/heldout.jsonl" \
+  --tokenizer corpus/learn --output "$work/pairs"
 train=($hinoki train configs/sft_tiny.toml start_from=$base data.path="$work/tokens" train.steps=150 log.every=50
   log.evaluate_every=1000000)
 "${train[@]}" run=runs/sft-base train.steps=1 learning_rate.peak=1e-9 learning_rate.floor=0 samples.tokens=0  # as it was
