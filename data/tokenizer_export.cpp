@@ -244,7 +244,8 @@ Json tokenizer_json(const Tokenizer& tokenizer, const std::string& name) {
             {"byte_fallback", spec.byte_fallback}}}};
 }
 
-void export_tokenizer(const std::filesystem::path& spiece_model, const std::filesystem::path& folder) {
+void export_tokenizer(const std::filesystem::path& spiece_model, const std::filesystem::path& folder,
+                      const std::string& chat_template) {
   const Tokenizer tokenizer = Tokenizer::load(spiece_model);
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"clean_up_tokenization_spaces", false},
@@ -252,6 +253,7 @@ void export_tokenizer(const std::filesystem::path& spiece_model, const std::file
                  {"split_special_tokens", true}};
   const Json specials = special_tokens(tokenizer);
   config.update(specials);
+  if (!chat_template.empty()) config["chat_template"] = chat_template;
   const std::string tokenizer_file = printed(tokenizer_json(tokenizer, spiece_model.string()));
   write_file_durably(folder / "spiece.model", tokenizer.bytes());
   write_file_durably(folder / "tokenizer.json", tokenizer_file);

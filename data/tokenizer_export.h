@@ -11,7 +11,9 @@
 
 namespace hinoki {
 
-void export_tokenizer(const std::filesystem::path& spiece_model, const std::filesystem::path& folder);
+// `chat_template`: how conversations become text, for `apply_chat_template`; empty: nothing is said of it.
+void export_tokenizer(const std::filesystem::path& spiece_model, const std::filesystem::path& folder,
+                      const std::string& chat_template = "");
 
 // The contents of tokenizer.json.
 nlohmann::ordered_json tokenizer_json(const Tokenizer& tokenizer, const std::string& name);

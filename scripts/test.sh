@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passes the tests, from a bare Debian 12 machine. Stages run in order; name some to run only those:
-#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|speech|multi_node|interop|fuzz]...
+#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|chat|speech|multi_node|interop|fuzz]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
@@ -62,6 +62,9 @@ cuda() {
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
+# The model of `learn` learns to answer.
+chat() { bash tests/end_to_end/chat.sh; }
+
 # A Japanese speech corpus from Debian's packages, its shards, a HuBERT that learns from them, with a bar, and a recogniser
 # that learns to spell what is said, with another.
 speech() {
@@ -78,7 +81,7 @@ interop() { bash tests/interop/run.sh; }
 fuzz() { bash scripts/fuzz.sh 10; }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn speech multi_node interop fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn chat speech multi_node interop fuzz)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   printf '\n=== %s\n' "$stage"

@@ -8,7 +8,8 @@ namespace hinoki {
 
 void add_bench_command(CLI::App& app);
 void add_data_command(CLI::App& app);
-void add_data_clusters_command(CLI::App& data);  // below `data`
+void add_data_chat_commands(CLI::App& data);      // below `data`
+void add_data_clusters_command(CLI::App& data);
 void add_data_labels_command(CLI::App& data);
 void add_data_speech_command(CLI::App& data);
 void add_doctor_command(CLI::App& app);

@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/philox.h"
+#include "data/chat_template.h"
 #include "data/tokenizer.h"
 #include "train/commands.h"
 #include "train/hubert_folder.h"
@@ -63,7 +64,11 @@ void write_texts(const std::string& folder, const LoadedModel& source, const Opt
     warn(o.from, " holds no spiece.model: the new folder will have no tokenizer");
     tokenizer.clear();
   }
-  write_model_texts(folder, {.config = source.config, .dtype = dtype, .tokenizer = tokenizer, .card = ""});
+  write_model_texts(folder, {.config = source.config,
+                             .dtype = dtype,
+                             .tokenizer = tokenizer,
+                             .card = "",
+                             .chat_template = read_chat_template(tokenizer_folder(o.from))});
 }
 
 void write_texts(const std::string& folder, const LoadedHubert& source, const Options& o, DType dtype) {

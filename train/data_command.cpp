@@ -76,6 +76,7 @@ void add_data_command(CLI::App& app) {
       ->capture_default_str();
   text->add_flag("--overwrite", settings.overwrite, "Replace a finished corpus that was made otherwise");
   text->callback([arguments] { prepare(*arguments); });
+  add_data_chat_commands(*data);
   add_data_speech_command(*data);
   add_data_clusters_command(*data);
   add_data_labels_command(*data);

@@ -6,9 +6,7 @@
 #include "train/batch.h"
 
 namespace hinoki {
-namespace {
 
-// Batch i is rank i % size's.
 double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_t batches) {
   std::vector<std::vector<double>> all;
   for (int r = 0; r < ranks.size(); ++r) all.emplace_back(size_t((batches - r + ranks.size() - 1) / ranks.size()));
@@ -20,10 +18,8 @@ double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_
   return sum;
 }
 
-}  // namespace
-
-Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences,
-                    int64_t batch, Communicator& ranks) {
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch,
+                    Communicator& ranks) {
   const NoGrad no_grad;
   const Windows windows(corpus, length);
   require<Exit::data>(windows.count() > 0, corpus.folder().string(), ": the split has ", corpus.tokens(),

@@ -17,6 +17,8 @@ struct Evaluation {
 // their losses summed in double and in order: the same bits on any number of ranks.
 Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch,
                     Communicator& ranks);
+// Batch i is rank i % size's; each brings its own in order, and all get the sum, in the order of batches.
+double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_t batches);
 // What `nats` over `tokens` of a corpus mean.
 Evaluation as_evaluation(const TokenCorpus& corpus, double nats, int64_t tokens);
 

@@ -127,13 +127,7 @@ void GptTask::check_end() const {
     }
 }
 
-void GptTask::check_snapshot(const std::string& folder) const {
-  const Tokenizer before = Tokenizer::load(folder);
-  require<Exit::snapshot>(before.hash() == tokenizer_.hash(), folder, ": was trained with the tokenizer ",
-                          before.hash(), ", data.tokenizer is now ", tokenizer_.hash(),
-                          "; bring back the one in the snapshot (spiece.model) and its corpus, or start a new run "
-                          "folder");
-}
+void GptTask::check_snapshot(const std::string& folder) const { require_same_tokenizer(folder, tokenizer_); }
 
 std::function<void(const std::string& folder)> GptTask::model_texts() const {
   const ModelFolder model{.config = {config_.model, special_ids(tokenizer_)},

@@ -56,7 +56,7 @@ void write_model_texts(const std::string& folder, const ModelFolder& m) {
   write("config.json", print_hugging_face_config(m.config, m.dtype));
   write("generation_config.json", print_generation_config(m.config.ids));
   write("README.md", model_card(m));
-  if (!m.tokenizer.empty()) export_tokenizer(m.tokenizer, folder);
+  if (!m.tokenizer.empty()) export_tokenizer(m.tokenizer, folder, m.chat_template);
 }
 
 void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype) {
@@ -79,6 +79,11 @@ void require_model_folder(const std::string& folder, const Placement& where) {
                        snapshots.empty() ? "" : snapshots.back().path);
 }
 
+ModelConfig read_model_config(const std::string& folder) {
+  require_model_folder(folder, {});
+  return read_hugging_face_config(base_folder(folder)).model;
+}
+
 LoadedModel open_model(const std::string& folder, const Placement& where) {
   require_model_folder(folder, where);
   return load_model(folder, where.device, where.precision == Precision::bf16 ? DType::bf16 : DType::f32);
@@ -94,6 +99,23 @@ Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model) {
                       tokenizer.size(), " pieces, the model a vocabulary of ", model.config.model.vocab_size(),
                       ": they do not belong together");
   return tokenizer;
+}
+
+void require_fits(const Tokenizer& tokenizer, const ModelConfig& config, const std::string& folder) {
+  require<Exit::usage>(tokenizer.size() <= config.vocab_size(), "the data's tokenizer has ", tokenizer.size(),
+                       " pieces, more than model.vocab_size = ", config.vocab_size());
+  if (folder.empty() || !is_file(Tokenizer::model_path(tokenizer_folder(folder)))) return;
+  const std::string hash = Tokenizer::load(tokenizer_folder(folder)).hash();
+  require<Exit::usage>(hash == tokenizer.hash(), "the data was prepared with the tokenizer ", tokenizer.hash(),
+                       ", the model ", folder, " has ", hash, "; prepare the data again, with --tokenizer ", folder);
+}
+
+void require_same_tokenizer(const std::string& snapshot, const Tokenizer& now) {
+  const Tokenizer before = Tokenizer::load(snapshot);
+  require<Exit::snapshot>(before.hash() == now.hash(), snapshot, ": was trained with the tokenizer ", before.hash(),
+                          ", that of the data is now ", now.hash(),
+                          "; bring back the one in the snapshot (spiece.model) and its corpus, or start a new run "
+                          "folder");
 }
 
 SpecialIds special_ids(const Tokenizer& tokenizer) {

@@ -10,9 +10,10 @@ namespace hinoki {
 
 struct ModelFolder {
   HuggingFaceConfig config;
-  DType dtype = DType::f32;  // of the weights
-  std::string tokenizer;     // a sentencepiece model; empty: none is written
-  std::string card;          // what the model card tells beyond how to load it, in Markdown
+  DType dtype = DType::f32;        // of the weights
+  std::string tokenizer;           // a sentencepiece model; empty: none is written
+  std::string card;                // what the model card tells beyond how to load it, in Markdown
+  std::string chat_template = {};  // ChatTemplate::jinja(); empty: none
 };
 
 // Writes config.json, generation_config.json, the tokenizer's files and README.md.
@@ -23,6 +24,8 @@ void write_weights(const std::string& folder, const Parameters& parameters, std:
 
 // Makes the device ready, and refuses what is no folder of a model.
 void require_model_folder(const std::string& folder, const Placement& where);
+// The architecture of a language model's folder; Exit::usage if it is none.
+ModelConfig read_model_config(const std::string& folder);
 // A snapshot or a Hugging Face folder of a language model, for inference; an Error says what else the folder is.
 LoadedModel open_model(const std::string& folder, const Placement& where = {});
 // Where its tokenizer is: beside it, or beside the base of adapters.
@@ -30,6 +33,11 @@ std::string tokenizer_folder(const std::string& folder);
 // The tokenizer of a model, and that it fits.
 class Tokenizer;
 Tokenizer open_tokenizer(const std::string& folder, const LoadedModel& model);
+
+// What data is prepared with must be the tokenizer of the model to train, of `config` and, if it has one there, of
+// `folder` (Exit::usage); and that of a snapshot to go on from (Exit::snapshot).
+void require_fits(const Tokenizer& tokenizer, const ModelConfig& config, const std::string& folder);
+void require_same_tokenizer(const std::string& snapshot, const Tokenizer& now);
 
 // Special ids of a tokenizer.
 SpecialIds special_ids(const Tokenizer& tokenizer);

@@ -28,8 +28,9 @@ void write_speech(const std::string& folder) {
   write_file_durably(folder + "/speech/tsv", "\x01path\ttranscript\tother\na.wav\tはる\tx\n\nb.wav\n");
   write_file_durably(folder + "/speech/jsonl",
                      "\x02{\"path\": \"a.wav\", \"transcript\": \"は\\u3042\", \"kana\": null}\n");
-  write_file_durably(folder + "/speech/kaldi",
-                     std::string("\x03" "a x.wav\nb y.wav\nc z |\n") + '\0' + "a はる\nb なつ\n");
+  write_file_durably(folder + "/speech/kaldi", std::string("\x03"
+                                                           "a x.wav\nb y.wav\nc z |\n") +
+                                                   '\0' + "a はる\nb なつ\n");
 }
 
 }  // namespace
@@ -38,7 +39,8 @@ int main(int arguments, char** argument) {
   using namespace hinoki;
   if (arguments != 2) return 2;
   const std::string folder = argument[1];
-  for (const char* name : {"config", "jsonl", "manifest", "safetensors", "speech"}) make_directory(folder + "/" + name);
+  for (const char* name : {"chat", "config", "jsonl", "manifest", "safetensors", "speech"})
+    make_directory(folder + "/" + name);
 
   write_file_durably(folder + "/config/all",
                      "steps = 0x10\nclip = 1e-4\non = true\nkind = \"two\"\ntext = '''a\nb'''\nnumbers = [0.5, -1]\n"
@@ -67,7 +69,25 @@ int main(int arguments, char** argument) {
   const std::string records = "{\"text\": \"むかし\\n\\u3042\"}\n\n{\"text\": \"\", \"n\": [1, {}]}\n";
   write_file_durably(folder + "/jsonl/records", "\x20" + records);
   write_file_durably(folder + "/jsonl/many", "\xF9" + records);
-  write_file_durably(folder + "/jsonl/plain", "\x05" "ｱｲｳ　ﾃﾞｨ。\r\n\n\xE3\x81\x01 \xEF\xBB\xBF" "e\xCC\x81\n");
+  write_file_durably(folder + "/jsonl/plain",
+                     "\x05"
+                     "ｱｲｳ　ﾃﾞｨ。\r\n\n\xE3\x81\x01 \xEF\xBB\xBF"
+                     "e\xCC\x81\n");
+
+  write_file_durably(
+      folder + "/chat/all",
+      "{\"messages\": [{\"role\": \"system\", \"content\": \"丁寧に\"}, {\"role\": \"user\", \"content\": \"山\"}, "
+      "{\"role\": \"assistant\", \"content\": \"川\"}]}\n{\"prompt\": \"a\", \"completion\": \"b\\n\"}\n \n"
+      "{\"instruction\": \"c\", \"input\": null, \"output\": \"\\u3042\"}\n"
+      "{\"prompt\": \"d\", \"chosen\": \"e\", \"rejected\": \"f\"}\n"
+      "{\"prompt\": [{\"role\": \"user\", \"content\": \"g\"}], \"chosen\": \"h\", \"rejected\": \"i\", "
+      "\"completion\": \"j\"}\n");
+
+  write_file_durably(
+      folder + "/chat/faults",
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"山\"}, {\"role\": \"user\", \"content\": \"川\"}, "
+      "{\"role\": \"assistant\", \"content\": \"空\"}]}\n{\"prompt\": \"a\", \"completion\": \"\"}\n"
+      "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"b\"}\n");
 
   write_speech(folder);
 }

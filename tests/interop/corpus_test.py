@@ -1,4 +1,5 @@
 """Tests of scripts/corpus: every extractor on a small document of its kind. Run: python3 tests/interop/corpus_test.py"""
+import contextlib
 import gzip
 import io
 import json
@@ -15,6 +16,7 @@ import anthy  # noqa: E402
 import aozora  # noqa: E402
 import apt  # noqa: E402
 import build  # noqa: E402
+import chat  # noqa: E402
 import clean  # noqa: E402
 import dasher  # noqa: E402
 import descriptions  # noqa: E402
@@ -195,6 +197,62 @@ class Build(unittest.TestCase):
         self.assertEqual(lines, ["deb http://deb.debian.org/debian bookworm main"])
         self.assertEqual(len(stanzas), 1)
         self.assertIn("Suites: bookworm", stanzas[0])
+
+
+class Chat(unittest.TestCase):
+    """Questions and preferences out of a corpus of manual pages."""
+
+    PAGES = 300
+
+    def made(self, folder):
+        """{"instructions/train": records, ...} of a corpus of pages that say what they are."""
+        with open(f"{folder}/pages.jsonl", "w", encoding="utf-8") as file:
+            for i in range(self.PAGES):
+                sentence = f"この命令は {i} 番の設定ファイルを最初に読み込んだあとで、 指定された装置へ順番に書き込みます。"
+                text = f"tool{i} - 装置 {i} を調べる\n{sentence}\n短い文。\n"
+                file.write(json.dumps({"text": text, "source": f"page {i}"}, ensure_ascii=False) + "\n")
+        sys.argv = ["chat.py", folder, f"{folder}/out"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(chat.main(), 0)
+        made = {}
+        for name in ("instructions/train", "instructions/heldout", "preferences/train", "preferences/heldout"):
+            with open(f"{folder}/out/{name}.jsonl", encoding="utf-8") as file:
+                made[name] = [json.loads(line) for line in file]
+        return made
+
+    def setUp(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.records = self.made(folder)
+
+    def test_every_page_is_asked_in_three_ways(self):
+        both = self.records["instructions/train"] + self.records["instructions/heldout"]
+        self.assertEqual(len(both), 3 * self.PAGES)
+        asked = {(r["instruction"], r["input"]): r["output"] for r in both}
+        self.assertEqual(asked["tool7 は何ですか。", ""], "tool7 は「装置 7 を調べる」ものです。")
+        self.assertEqual(asked["次の説明に合うものの名前を答えてください。", "装置 7 を調べる"], "それは tool7 です。")
+        begun = "この命令は 7 番の設定ファイルを最初に読み込んだあとで、"
+        self.assertEqual(asked["次の文の続きを書いてください。", begun], "指定された装置へ順番に書き込みます。")
+
+    def test_a_page_is_trained_on_or_held_out(self):
+        for kind in ("instructions", "preferences"):
+            train, held = ({r["source"] for r in self.records[f"{kind}/{split}"]} for split in ("train", "heldout"))
+            self.assertEqual(len(train) + len(held), self.PAGES)
+            self.assertTrue(0.02 < len(held) / self.PAGES < 0.25)
+
+    def test_what_is_rejected_is_worse_and_of_the_same_split(self):
+        for split in ("train", "heldout"):
+            records = self.records[f"preferences/{split}"]
+            answers = {r["chosen"] for r in records}
+            for r in records:
+                self.assertNotEqual(r["chosen"], r["rejected"])
+                self.assertTrue(r["rejected"].strip())
+                if r["kind"] == "other":
+                    self.assertIn(r["rejected"], answers)
+        self.assertEqual({r["kind"] for r in self.records["preferences/train"]}, {"other", "cut", "repeated", "rude"})
+
+    def test_the_same_corpus_gives_the_same_data(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.made(folder), self.records)
 
 
 if __name__ == "__main__":

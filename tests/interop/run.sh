@@ -26,6 +26,7 @@ for environment in tokenizers4 tokenizers5; do
   "$(sh scripts/python_env.sh $environment)" tests/interop/check_tokenizer.py $model
 done
 bash tests/interop/tokenizer_variants.sh build/hinoki corpus/smoke/manpages-ja.jsonl
+bash tests/interop/chat_templates.sh build/hinoki corpus/smoke/manpages-ja.jsonl
 "$tensorboard" tests/interop/read_events.py $run
 speech=build/speech
 mapfile -t sounds < <(find $speech/corpus/wav -name '*.wav' | LC_ALL=C sort | head -n 12)
