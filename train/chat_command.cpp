@@ -9,7 +9,7 @@
 
 #include "data/utf8.h"
 #include "train/commands.h"
-#include "train/conversation.h"
+#include "train/dialogue.h"
 #include "train/generation_options.h"
 #include "train/model_folder.h"
 
@@ -39,7 +39,7 @@ constexpr const char* kHelp =
     "/reset forgets the conversation, /undo the last turn, /system TEXT sets what stands before it, /quit ends\n";
 
 // False: the conversation is over.
-bool obey(const std::string& line, Conversation& talk) {
+bool obey(const std::string& line, Dialogue& talk) {
   const size_t space = line.find(' ');
   const std::string word = line.substr(0, space), rest = space == std::string::npos ? "" : line.substr(space + 1);
   if (word == "/quit") return false;
@@ -54,12 +54,12 @@ bool obey(const std::string& line, Conversation& talk) {
   return true;
 }
 
-void answer(const std::string& line, Conversation& talk) {
+void answer(const std::string& line, Dialogue& talk) {
   interrupted = false;
   const size_t before = talk.turns().size();
   try {
     const auto show = [](const std::string& piece) { std::cout << piece << std::flush; };
-    const Conversation::Answer done = talk.say(line, show, interrupted);
+    const Dialogue::Answer done = talk.say(line, show, interrupted);
     std::cout << std::endl;
     if (interrupted) std::fputs("[stopped]\n", stderr);
     if (done.dropped > 0)
@@ -78,7 +78,7 @@ void run(const Options& o) {
   options.end = int32_t(loaded.config.ids.eos);
   options.usable_vocab = tokenizer.size();
   options.sampling.check();
-  Conversation talk(*loaded.model, tokenizer, o.form, options, o.stop);
+  Dialogue talk(*loaded.model, tokenizer, o.form, options, o.stop);
   talk.set_system(o.system);
   catch_interrupts();
   const bool terminal = isatty(STDIN_FILENO) != 0;

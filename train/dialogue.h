@@ -14,16 +14,17 @@ namespace hinoki {
 // with real newlines, or the bare text.
 enum class TurnTemplate : uint8_t { rinna, rinna_newline, none };
 
-struct Turn {
+// A turn: what the user said, and the model.
+struct Exchange {
   std::string user, answer;
 };
 
-std::string render(TurnTemplate form, const std::string& system, const std::vector<Turn>& turns);
+std::string render(TurnTemplate form, const std::string& system, const std::vector<Exchange>& turns);
 
-class Conversation {
+class Dialogue {
  public:
-  Conversation(const CausalLm& model, const Tokenizer& tokenizer, TurnTemplate form, const GenerationOptions& options,
-               std::vector<std::string> stops);
+  Dialogue(const CausalLm& model, const Tokenizer& tokenizer, TurnTemplate form, const GenerationOptions& options,
+           std::vector<std::string> stops);
 
   struct Answer {
     size_t dropped = 0;  // turns that no longer fit and were forgotten, oldest first
@@ -37,10 +38,10 @@ class Conversation {
   void set_system(std::string text) { system_ = std::move(text); }
   void reset() { turns_.clear(); }
   bool undo();  // forgets the last turn; false if there is none
-  const std::vector<Turn>& turns() const { return turns_; }
+  const std::vector<Exchange>& turns() const { return turns_; }
 
  private:
-  std::vector<int32_t> fit(std::vector<Turn>& turns, size_t& dropped) const;
+  std::vector<int32_t> fit(std::vector<Exchange>& turns, size_t& dropped) const;
   size_t read(std::vector<int32_t> prompt);  // cuts the line to what it shares with the prompt
 
   const CausalLm& model_;
@@ -49,7 +50,7 @@ class Conversation {
   GenerationOptions options_;
   std::vector<std::string> stops_;
   std::string system_;
-  std::vector<Turn> turns_;
+  std::vector<Exchange> turns_;
   TokenLines lines_;
   std::vector<int32_t> read_;  // the tokens in the line
   int64_t asked_ = 0;

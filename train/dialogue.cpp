@@ -1,4 +1,4 @@
-#include "train/conversation.h"
+#include "train/dialogue.h"
 
 #include <algorithm>
 
@@ -22,10 +22,10 @@ std::string with_breaks(const std::string& text, const std::string& separator) {
 
 }  // namespace
 
-std::string render(TurnTemplate form, const std::string& system, const std::vector<Turn>& turns) {
+std::string render(TurnTemplate form, const std::string& system, const std::vector<Exchange>& turns) {
   if (form == TurnTemplate::none) {
     std::string all = system;
-    for (const Turn& turn : turns) all += turn.user + turn.answer;
+    for (const Exchange& turn : turns) all += turn.user + turn.answer;
     return all;
   }
   const std::string separator = form == TurnTemplate::rinna ? std::string(kNewlineSymbol) : "\n";
@@ -38,8 +38,8 @@ std::string render(TurnTemplate form, const std::string& system, const std::vect
   return all;
 }
 
-Conversation::Conversation(const CausalLm& model, const Tokenizer& tokenizer, TurnTemplate form,
-                           const GenerationOptions& options, std::vector<std::string> stops)
+Dialogue::Dialogue(const CausalLm& model, const Tokenizer& tokenizer, TurnTemplate form,
+                   const GenerationOptions& options, std::vector<std::string> stops)
     : model_(model),
       tokenizer_(tokenizer),
       form_(form),
@@ -49,14 +49,14 @@ Conversation::Conversation(const CausalLm& model, const Tokenizer& tokenizer, Tu
   if (form != TurnTemplate::none) stops_.push_back("\nユーザー:");  // a model that would ask itself
 }
 
-bool Conversation::undo() {
+bool Dialogue::undo() {
   if (turns_.empty()) return false;
   turns_.pop_back();
   return true;
 }
 
 // The prompt of the turns that fit.
-std::vector<int32_t> Conversation::fit(std::vector<Turn>& turns, size_t& dropped) const {
+std::vector<int32_t> Dialogue::fit(std::vector<Exchange>& turns, size_t& dropped) const {
   const int64_t room = model_.max_positions() - std::min(kLeastAnswer, std::max<int64_t>(1, options_.max_tokens));
   while (true) {
     std::vector<int32_t> prompt = tokenizer_.encode(render(form_, system_, turns));
@@ -70,7 +70,7 @@ std::vector<int32_t> Conversation::fit(std::vector<Turn>& turns, size_t& dropped
   }
 }
 
-size_t Conversation::read(std::vector<int32_t> prompt) {
+size_t Dialogue::read(std::vector<int32_t> prompt) {
   // The last token is always read again: what follows it is drawn.
   const size_t most = std::min(read_.size(), prompt.size() - 1);
   const auto shared = size_t(std::mismatch(prompt.begin(), prompt.begin() + int64_t(most), read_.begin()).first -
@@ -80,10 +80,10 @@ size_t Conversation::read(std::vector<int32_t> prompt) {
   return read_.size() - shared;
 }
 
-Conversation::Answer Conversation::say(const std::string& text, const std::function<void(const std::string&)>& show,
+Dialogue::Answer Dialogue::say(const std::string& text, const std::function<void(const std::string&)>& show,
                                        const std::atomic<bool>& interrupted) {
   Answer answer;
-  std::vector<Turn> turns = turns_;
+  std::vector<Exchange> turns = turns_;
   turns.push_back({text, {}});
   std::vector<int32_t> prompt = fit(turns, answer.dropped);
   turns_ = std::move(turns);

@@ -1,4 +1,4 @@
-#include "train/conversation.h"
+#include "train/dialogue.h"
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,7 @@ TEST(StopText, StopsBeforeTheFirstOfSeveral) {
 }
 
 TEST(Render, IsTheTemplate) {
-  const std::vector<Turn> turns{{"a\nb", "c"}, {"d", ""}};
+  const std::vector<Exchange> turns{{"a\nb", "c"}, {"d", ""}};
   EXPECT_EQ(render(TurnTemplate::rinna, "", turns),
             "ユーザー: a<NL>b<NL>システム: c<NL>ユーザー: d<NL>システム: ");
   EXPECT_EQ(render(TurnTemplate::rinna_newline, "s", turns),
@@ -57,10 +57,10 @@ struct Talk {
     parameters.allocate();
     parameters.initialize(3);
   }
-  Conversation start(int64_t tokens = 6) const {
+  Dialogue start(int64_t tokens = 6) const {
     return {*lm, tokenizer, TurnTemplate::none, {.sampling = {.seed = 1}, .max_tokens = tokens, .end = tokenizer.eos()}, {}};
   }
-  Conversation::Answer say(Conversation& c, const std::string& text, std::string* said = nullptr) {
+  Dialogue::Answer say(Dialogue& c, const std::string& text, std::string* said = nullptr) {
     std::string all;
     const auto answer = c.say(text, [&](const std::string& piece) { all += piece; }, interrupted);
     EXPECT_EQ(all, c.turns().back().answer);
@@ -69,9 +69,9 @@ struct Talk {
   }
 };
 
-TEST(Conversation, FeedsNewTokensAloneAndStartsAgain) {
+TEST(Dialogue, FeedsNewTokensAloneAndStartsAgain) {
   Talk t;
-  Conversation c = t.start(), alone = t.start();
+  Dialogue c = t.start(), alone = t.start();
   std::string first, again;
   const auto one = t.say(c, "猫", &first);
   EXPECT_EQ(one.fed, t.tokenizer.encode("猫").size());
@@ -87,9 +87,9 @@ TEST(Conversation, FeedsNewTokensAloneAndStartsAgain) {
   EXPECT_LE(t.say(c, "猫").fed, one.fed);
 }
 
-TEST(Conversation, ForgetsTheOldestTurnsThatDoNotFit) {
+TEST(Dialogue, ForgetsTheOldestTurnsThatDoNotFit) {
   Talk t(32);
-  Conversation c = t.start(6);
+  Dialogue c = t.start(6);
   size_t dropped = 0;
   for (int i = 0; i < 12; ++i) dropped += t.say(c, "猫と犬").dropped;
   EXPECT_GT(dropped, 0u);
@@ -101,9 +101,9 @@ TEST(Conversation, ForgetsTheOldestTurnsThatDoNotFit) {
   EXPECT_EQ(c.turns().size(), before) << "a turn that is refused changes nothing";
 }
 
-TEST(Conversation, AnInterruptEndsTheAnswer) {
+TEST(Dialogue, AnInterruptEndsTheAnswer) {
   Talk t;
-  Conversation c = t.start(30);
+  Dialogue c = t.start(30);
   size_t pieces = 0;
   c.say("猫", [&](const std::string&) { t.interrupted = ++pieces == 2; }, t.interrupted);
   EXPECT_LE(pieces, 3u);
