@@ -107,16 +107,29 @@ struct AttentionOptions {
 // running maximum (Dao et al. 2022): no time x time array exists.
 Tensor attention(const Tensor& qkv, const AttentionOptions& options);
 
-// Keys and values of the tokens seen so far, [batch, capacity, heads, dim] each.
+// Keys and values of sequences that grow, each [lines, heads, capacity, dim]; a line holds those of one sequence.
 struct KeyValueCache {
   Tensor keys, values;
-  int64_t length = 0;
 };
-// An empty one for activations computed from weights like these. Shape: [batch, capacity, heads, dim].
-KeyValueCache make_cache(const Shape& shape, const Tensor& weights);
-// Appends the keys and values of qkv [batch, time, 3 * heads * dim] to the cache and attends from its queries to all of
-// it. The bits of a row are those of `attention` over the whole sequence. No gradient.
-Tensor attention_cached(const Tensor& qkv, KeyValueCache& cache, const AttentionOptions& options);
+// An empty one for activations computed from weights like these.
+KeyValueCache make_cache(int64_t lines, int64_t capacity, int64_t heads, int64_t dim, const Tensor& weights);
+// Where the tokens of a call [batch, time] go: row b into line lines[b], behind the lengths[b] tokens that are there.
+// No line comes twice. Whoever makes one keeps count of the lengths.
+struct CacheRows {
+  std::vector<int32_t> lines, lengths;
+  int64_t time;
+  Tensor device_lines, device_lengths;  // i32 [batch], beside the cache
+  Tensor positions;                     // i32 [batch, time], likewise: lengths[b] + t
+
+  CacheRows(std::vector<int32_t> lines, std::vector<int32_t> lengths, int64_t time, Device device);
+  int64_t batch() const { return int64_t(lines.size()); }
+  int64_t longest() const;  // of its sequences, with the new tokens
+};
+// Appends the keys and values of qkv [batch, time, 3 * heads * dim] to the cache and attends from each query to what its
+// line holds up to it. On the CPU the bits of a row are those of `attention` over its whole sequence, whatever the other
+// rows are. No gradient.
+Tensor attention_cached(const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows,
+                        const AttentionOptions& options);
 
 // table[ids], ids i32 [...] -> [..., width]; with `positions` [n, width], adds positions[first_position + t] at place t
 // of the last axis of ids. An id outside the table is an Error that names it and its place.

@@ -19,6 +19,8 @@ template <class T>
 void run(const Attention& call, Stream stream) {
   const AttentionShape& g = call.shape;
   const bool decode = can_decode<T>(call);
+  require(decode || (!call.lines && !call.lengths), "attention: on CUDA lines of a cache take one query a row, in whole ",
+          "vectors, without dropout");
   const size_t places = g.segments ? size_t(g.batch * g.kv_time) : 0, floats = decode ? decode_floats(g) : 0;
   auto* const scratch = places + floats ? cuda_scratch<int32_t>(stream, 2 * places + floats) : nullptr;
   const SegmentBounds segments = g.segments ? find_segments(g, scratch, scratch + places, stream) : SegmentBounds{};

@@ -48,6 +48,9 @@ struct Attention {
   HeadRows q, k, v;
   MutableHeadRows out;
   void* lse = nullptr;  // [batch, heads, q_time] in wide(dtype), kept for the backward pass; may be null
+  // Of one query with a cache: the keys of row b are the first lengths[b] + 1 <= kv_time of row lines[b] of k and v.
+  // [batch]; null: all kv_time of row b.
+  const int32_t *lines = nullptr, *lengths = nullptr;
 };
 
 struct AttentionGrad {          // dv[j] = sum over i of d(p[i][j]) * dout[i];  dp[i][j] = <dout[i], v[j]>

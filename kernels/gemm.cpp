@@ -5,9 +5,8 @@
 
 #include "core/base/blas.h"
 #include "core/base/scratch.h"
-#include "kernels/cpu/blocking.h"
+#include "kernels/cpu/few_rows.h"
 #include "kernels/cpu/pack.h"
-#include "kernels/cpu/target.h"
 #include "kernels/gemm_sums.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
@@ -221,13 +220,21 @@ void run_openblas(const Gemm& g) {
                      .threads = pool().threads()});
 }
 
+template <class T, class Stored>
+void run(const Gemm& g) {
+  if (FewRowsProduct<T, Stored>::fits(g))
+    FewRowsProduct<T, Stored>(g).run();
+  else
+    Product<T, Stored>(g).run();
+}
+
 void multiply(const Gemm& g) {
   if (g.m <= 0 || g.n <= 0) return;
-  if (g.dtype == DType::f64) return Product<double, double>(g).run();
-  if (g.b_dtype == DType::bf16) return Product<float, bf16>(g).run();
+  if (g.dtype == DType::f64) return run<double, double>(g);
+  if (g.b_dtype == DType::bf16) return run<float, bf16>(g);
   if (g.b_dtype == DType::f16) return Product<float, f16>(g).run();
   if (gemm_library() == GemmLibrary::openblas) return run_openblas(g);
-  Product<float, float>(g).run();
+  run<float, float>(g);
 }
 
 const bool ready = gemm.provide(kTarget, [](const Gemm& g, Stream stream) {

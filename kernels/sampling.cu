@@ -32,8 +32,10 @@ struct Row {
   const int32_t* context;
   Weight* weights;
   int vocabulary;
+  int64_t position;
+  uint64_t sample;
   float top;
-  double temperature;
+  double temperature;  // of the weights
 
   __device__ Weight weight_of(float logit) const {
     return Weight(exp((double(logit) - double(top)) / temperature) * kSamplingUnit);
@@ -116,15 +118,19 @@ __device__ Weight number_at(const Row& row, const Place& place, Weight target) {
   return (target - place.before) / row.weight_of(logit_of(place.key));
 }
 
-template <class G>
-__device__ void draw(const Row& row, const TokenSampling& k, Weight* bins, G found) {
+// The sum of all weights, which are left in row.weights.
+__device__ Weight weigh(const Row& row) {
   Weight total = 0;
   for (int id = int(threadIdx.x); id < row.vocabulary; id += kThreads) {
     const Weight weight = row.weight_of(row.logits[id]);
     row.weights[id] = weight;
     total += weight;
   }
-  total = block_sum(total);
+  return block_sum(total);
+}
+
+template <class G>
+__device__ void draw(const Row& row, const TokenSampling& k, Weight total, Weight* bins, G found) {
   const auto weight = [&](int id) { return row.weights[id]; };
   if (k.top_k > 0 && k.top_k < row.vocabulary) total = total_of_top_k(row, Weight(k.top_k), bins);
   if (k.top_p < 1) {
@@ -132,7 +138,7 @@ __device__ void draw(const Row& row, const TokenSampling& k, Weight* bins, G fou
     const Place last = find_by_logit(row, wanted - 1, bins, weight);
     total = last.before + (number_at(row, last, wanted - 1) + 1) * row.weight_of(logit_of(last.key));
   }
-  const Random4 bits = philox({k.seed, kSamplingSite, blockIdx.x}, uint64_t(k.position));
+  const Random4 bits = philox({k.seed, kSamplingSite, row.sample}, uint64_t(row.position));
   const uint64_t random = uint64_t{bits[0]} << 32 | bits[1];
   const Weight target = Weight(static_cast<unsigned __int128>(random) * total >> 64);
   if (k.top_k == 0 && k.top_p == 1) return find_by_id(row.vocabulary, target, weight, found);
@@ -144,13 +150,24 @@ __device__ void draw(const Row& row, const TokenSampling& k, Weight* bins, G fou
 __global__ void __launch_bounds__(kThreads) sample_rows(TokenSampling k, Weight* weights, FaultWord fault) {
   DYNAMIC_SHARED(memory, uint32_t);  // what has been seen, later bins
   const int64_t r = blockIdx.x;
+  const int64_t line = k.lines ? k.lines[r] : r;
   Row row{k.logits + r * k.stride,
-          k.context + r * k.context_stride,
+          k.context ? k.context + line * k.context_stride : nullptr,
           weights + r * k.vocabulary,
           int(k.vocabulary),
+          k.positions ? k.positions[r] : k.position,
+          uint64_t(k.samples ? k.samples[r] : r),
           0,
-          k.temperature};
-  const auto found = [&](int id) { k.tokens[r * k.token_stride] = id; };
+          k.temperature > 0 ? k.temperature : 1};
+  Weight total = 0;
+  // In one thread.
+  const auto found = [&](int id) {
+    k.tokens[r * k.token_stride] = id;
+    if (k.append_to) k.append_to[line * k.context_stride + row.position] = id;
+    if (k.log_probabilities)
+      k.log_probabilities[r] = float((double(row.logits[id]) - double(row.top)) / row.temperature -
+                                     log(double(total) / kSamplingUnit));
+  };
 
   int bad = INT_MAX;
   for (int id = int(threadIdx.x); id < row.vocabulary; id += kThreads)
@@ -159,16 +176,17 @@ __global__ void __launch_bounds__(kThreads) sample_rows(TokenSampling k, Weight*
   if (bad != INT_MAX) {
     if (threadIdx.x == 0) {
       report_fault(fault, bad, int32_t(r));
-      found(0);
+      k.tokens[r * k.token_stride] = 0;
     }
     return;
   }
-  if (k.repetition_penalty != 1) penalize(row, k.position, float(k.repetition_penalty), memory);
+  if (k.repetition_penalty != 1) penalize(row, row.position, float(k.repetition_penalty), memory);
 
   float top = row.logits[0];
   for (int id = int(threadIdx.x); id < row.vocabulary; id += kThreads) top = fmaxf(top, row.logits[id]);
   row.top = block_max(top, top);
-  if (k.temperature > 0) return draw(row, k, reinterpret_cast<Weight*>(memory), found);
+  if (k.temperature > 0 || k.log_probabilities) total = weigh(row);
+  if (k.temperature > 0) return draw(row, k, total, reinterpret_cast<Weight*>(memory), found);
   int first = INT_MAX;
   for (int id = int(threadIdx.x); id < row.vocabulary; id += kThreads)
     if (row.logits[id] == row.top) first = min(first, id);

@@ -16,11 +16,13 @@ namespace hinoki::kernels {
 //   candidates: all ids, by id; with top_k or top_p by falling l, equal ones by id: the first top_k, and of those the
 //   first whose sum of w reaches ceil(top_p * total)
 //   the token is the first candidate with  sum of w up to it > random * total,  where random = 64 bits of
-//   philox({seed, site "sample", step: the row}, position) / 2^64.
+//   philox({seed, site "sample", step: the row's sample}, the row's position) / 2^64
+//   its log-probability is that of softmax(l / temperature) over all ids (of softmax(l) at temperature 0): what top_k
+//   and top_p leave out counts
 struct TokenSampling {
   float* logits;           // [rows, stride], of which `vocabulary` each; finite; changed by the penalty
-  const int32_t* context;  // [rows, context_stride], `position` ids each: all before, others than in [0, vocabulary)
-                           // count as none
+  const int32_t* context;  // lines of `context_stride` ids, of which the row's position is how many there are; others
+                           // than in [0, vocabulary) count as none; null without a penalty
   int32_t* tokens;  // [rows], `token_stride` apart; each may be the place behind its context
   int64_t rows = 1, vocabulary, stride = vocabulary;
   int64_t position, context_stride = position, token_stride = 1;
@@ -29,6 +31,11 @@ struct TokenSampling {
   double top_p = 1;               // 1: off
   double repetition_penalty = 1;  // 1: off
   uint64_t seed = 0;
+  // Each [rows]; null: the line of a row is its number, its position `position`, its sample its number.
+  const int32_t *lines = nullptr, *positions = nullptr;
+  const int64_t* samples = nullptr;
+  int32_t* append_to = nullptr;        // the context, where the tokens are put behind it as well
+  float* log_probabilities = nullptr;  // [rows]
 };
 
 constexpr double kSamplingUnit = 0x1p44;
@@ -42,6 +49,7 @@ inline void check_sampling(const TokenSampling& k) {
               k.repetition_penalty > 0,
           "token_sampling: rows ", k.rows, ", position ", k.position, ", temperature ", k.temperature, ", top_k ",
           k.top_k, ", top_p ", k.top_p, ", repetition_penalty ", k.repetition_penalty);
+  require(k.context || k.repetition_penalty == 1, "token_sampling: a repetition penalty needs a context");
 }
 
 inline std::string logit_not_finite(int64_t id) {

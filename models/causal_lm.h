@@ -18,9 +18,11 @@ class CausalLm {
   // every layer but the last, and the returned tensor.
   virtual Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                         std::vector<Tensor>* states = nullptr) const = 0;
-  // The same for tokens that follow those in the caches (one for each layer); no gradient.
-  virtual Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const = 0;
-  virtual std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const = 0;
+  // The same for tokens that follow those in the caches (one for each layer), as `rows` says; no gradient.
+  virtual Tensor hidden_cached(const Tensor& ids, const std::vector<KeyValueCache>& caches,
+                               const CacheRows& rows) const = 0;
+  // Empty caches for `lines` sequences of up to `capacity` tokens.
+  virtual std::vector<KeyValueCache> make_caches(int64_t lines, int64_t capacity) const = 0;
 
   // The output projection [vocab, width]; the embedding itself if tied.
   virtual const Tensor& head() const = 0;

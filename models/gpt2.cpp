@@ -39,7 +39,8 @@ class Gpt2 final : public CausalLm {
 
   Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                 std::vector<Tensor>* states) const override {
-    return run(ids, 0, pass, states, [this, segments, pass](int64_t i, const Tensor& qkv) {
+    check_length(ids.size(-1));
+    return run(embedding(ids, wte_, wpe_), pass, states, [this, segments, pass](int64_t i, const Tensor& qkv) {
       return attention(qkv, {.heads = config_.n_head,
                              .layout = QkvLayout::blocks,
                              .segments = segments,
@@ -49,17 +50,20 @@ class Gpt2 final : public CausalLm {
     });
   }
 
-  Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
+  Tensor hidden_cached(const Tensor& ids, const std::vector<KeyValueCache>& caches,
+                       const CacheRows& rows) const override {
     const NoGrad no_grad;
-    return run(ids, caches.empty() ? 0 : caches[0].length, {}, nullptr, [this, &caches](int64_t i, const Tensor& qkv) {
-      return attention_cached(qkv, caches[i], {.heads = config_.n_head, .layout = QkvLayout::blocks});
+    check_length(rows.longest());
+    const Tensor x = add(embedding(ids, wte_), embedding(rows.positions, wpe_));
+    return run(x, {}, nullptr, [this, &caches, &rows](int64_t i, const Tensor& qkv) {
+      return attention_cached(qkv, caches[i], rows, {.heads = config_.n_head, .layout = QkvLayout::blocks});
     });
   }
 
-  std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
-    const Shape shape{batch, capacity, config_.n_head, config_.n_embd / config_.n_head};
+  std::vector<KeyValueCache> make_caches(int64_t lines, int64_t capacity) const override {
     std::vector<KeyValueCache> caches;
-    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back(make_cache(shape, wte_));
+    for (size_t i = 0; i < layers_.size(); ++i)
+      caches.push_back(make_cache(lines, capacity, config_.n_head, config_.n_embd / config_.n_head, wte_));
     return caches;
   }
 
@@ -83,13 +87,16 @@ class Gpt2 final : public CausalLm {
     return layers;
   }
 
+  void check_length(int64_t tokens) const {
+    require<Exit::usage>(tokens <= max_positions(), "a sequence of ", tokens, " tokens is longer than n_positions = ",
+                         max_positions());
+  }
+
+  // `embedded`: tokens and positions.
   template <class Attend>
-  Tensor run(const Tensor& ids, int64_t first_position, const Pass& pass, std::vector<Tensor>* states,
-             const Attend& attend) const {
-    require<Exit::usage>(first_position + ids.size(-1) <= max_positions(), "a sequence of ",
-                         first_position + ids.size(-1), " tokens is longer than n_positions = ", max_positions());
+  Tensor run(const Tensor& embedded, const Pass& pass, std::vector<Tensor>* states, const Attend& attend) const {
     return residual_stream(
-        embed_dropout_(embedding(ids, wte_, wpe_, first_position), pass), norm1(0), int64_t(layers_.size()),
+        embed_dropout_(embedded, pass), norm1(0), int64_t(layers_.size()),
         [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
           const Layer& layer = layers_[i];
           const Tensor attended = from_input(

@@ -42,9 +42,10 @@ struct Attention {
                                      .key = pass.key(site),
                                      .first_row = pass.first_row}));
   }
-  Tensor operator()(const Tensor& x, const RotaryTable& table, KeyValueCache& cache) const {
-    const Tensor rotated = rotary(qkv(x), table, heads, QkvLayout::per_head, cache.length);
-    return dense(attention_cached(rotated, cache, {.heads = heads, .layout = QkvLayout::per_head}));
+  Tensor operator()(const Tensor& x, const RotaryTable& table, const KeyValueCache& cache,
+                    const CacheRows& rows) const {
+    const Tensor rotated = rotary(qkv(x), table, heads, QkvLayout::per_head, 0, rows.positions);
+    return dense(attention_cached(rotated, cache, rows, {.heads = heads, .layout = QkvLayout::per_head}));
   }
 };
 
@@ -78,17 +79,20 @@ class GptNeox final : public CausalLm {
     });
   }
 
-  Tensor hidden_cached(const Tensor& ids, std::vector<KeyValueCache>& caches) const override {
+  Tensor hidden_cached(const Tensor& ids, const std::vector<KeyValueCache>& caches,
+                       const CacheRows& rows) const override {
     const NoGrad no_grad;
-    return run(ids, {}, nullptr, [this, &caches](int64_t i, const Tensor& x) {
-      return layers_[i].attention(x, table(caches[i].length + x.size(1)), caches[i]);
+    require<Exit::usage>(rows.longest() <= max_positions(), "a sequence of ", rows.longest(),
+                         " tokens is longer than max_position_embeddings = ", max_positions());
+    return run(ids, {}, nullptr, [this, &caches, &rows](int64_t i, const Tensor& x) {
+      return layers_[i].attention(x, table(rows.longest()), caches[i], rows);
     });
   }
 
-  std::vector<KeyValueCache> make_caches(int64_t batch, int64_t capacity) const override {
-    const Shape shape{batch, capacity, config_.num_attention_heads, config_.head_size()};
+  std::vector<KeyValueCache> make_caches(int64_t lines, int64_t capacity) const override {
     std::vector<KeyValueCache> caches;
-    for (size_t i = 0; i < layers_.size(); ++i) caches.push_back(make_cache(shape, embed_in_));
+    for (size_t i = 0; i < layers_.size(); ++i)
+      caches.push_back(make_cache(lines, capacity, config_.num_attention_heads, config_.head_size(), embed_in_));
     return caches;
   }
 

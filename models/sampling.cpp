@@ -1,5 +1,6 @@
 #include "models/sampling.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/sampling.h"
@@ -15,25 +16,41 @@ void Sampling::check() const {
                        repetition_penalty, " is not a positive number");
 }
 
-void Sampler::operator()(const Tensor& logits, const Tensor& ids, int64_t position) const {
-  require(logits.rank() == 1 && logits.contiguous() && logits.dtype() == DType::f32, "sampling: logits ",
-          logits.dtype(), logits.shape(), " are not a contiguous f32 vector");
-  require(ids.rank() == 1 && ids.contiguous() && ids.dtype() == DType::i32 && ids.device() == logits.device() &&
-              0 <= position && position < ids.numel(),
-          "sampling: ids ", ids.dtype(), ids.shape(), " on ", ids.device(), ", position ", position, ", logits on ",
-          logits.device());
-  auto* const all = static_cast<int32_t*>(ids.data());
-  kernels::token_sampling.run(logits.device(), logits.stream(),
-                              {.logits = static_cast<float*>(logits.data()),
-                               .context = all,
-                               .tokens = all + position,
-                               .vocabulary = logits.numel(),
-                               .position = position,
-                               .temperature = options_.temperature,
-                               .top_k = options_.top_k,
-                               .top_p = options_.top_p,
-                               .repetition_penalty = options_.repetition_penalty,
-                               .seed = options_.seed});
+void Sampler::operator()(const SampledRows& r) const {
+  require(r.logits.rank() == 2 && r.logits.contiguous() && r.logits.dtype() == DType::f32, "sampling: logits ",
+          r.logits.dtype(), r.logits.shape(), " are not contiguous f32 [rows, ids]");
+  const int64_t rows = r.logits.size(0), ids = r.logits.size(1);
+  const auto column = [&](const char* name, const Tensor& x, DType dtype) -> void* {
+    require(x.defined() && x.dtype() == dtype && x.shape() == Shape{rows} && x.contiguous() &&
+                x.device() == r.logits.device(),
+            "sampling: ", name, " are not ", dtype, "[", rows, "] beside the logits");
+    return x.data();
+  };
+  kernels::TokenSampling k{.logits = static_cast<float*>(r.logits.data()),
+                           .context = nullptr,
+                           .tokens = static_cast<int32_t*>(column("tokens", r.tokens, DType::i32)),
+                           .rows = rows,
+                           .vocabulary = r.usable > 0 ? std::min(r.usable, ids) : ids,
+                           .stride = ids,
+                           .position = 0,
+                           .temperature = options_.temperature,
+                           .top_k = options_.top_k,
+                           .top_p = options_.top_p,
+                           .repetition_penalty = options_.repetition_penalty,
+                           .seed = options_.seed,
+                           .positions = static_cast<int32_t*>(column("positions", r.positions, DType::i32)),
+                           .samples = static_cast<int64_t*>(column("samples", r.samples, DType::i64))};
+  if (options_.needs_context()) {
+    require(r.context.defined() && r.context.rank() == 2 && r.context.contiguous() && r.context.dtype() == DType::i32,
+            "sampling: a repetition penalty needs the tokens before, i32 [lines, capacity]");
+    k.lines = static_cast<int32_t*>(column("lines", r.lines, DType::i32));
+    k.append_to = static_cast<int32_t*>(r.context.data());
+    k.context = k.append_to;
+    k.context_stride = r.context.size(1);
+  }
+  if (r.log_probabilities.defined())
+    k.log_probabilities = static_cast<float*>(column("log-probabilities", r.log_probabilities, DType::f32));
+  kernels::token_sampling.run(r.logits.device(), r.logits.stream(), k);
 }
 
 }  // namespace hinoki

@@ -7,6 +7,7 @@
 #include "core/base/isa.h"
 #include "core/base/json.h"
 #include "core/base/parallel.h"
+#include "train/bench_decode.h"
 #include "train/bench_kernels.h"
 #include "train/bench_step.h"
 #include "train/bench_text.h"
@@ -64,6 +65,25 @@ void print_step(const StepBenchmark& what, bool json) {
                 "GFLOP/s, activations %.0f MiB, %lld clean steps\n",
                 what.size.c_str(), t.median_ms, t.forward_ms, t.backward_ms, t.update_ms, t.units_per_second, t.unit.c_str(), 100 * share,
                 peak, double(t.activation_bytes) / (1 << 20), (long long)t.clean);
+  }
+}
+
+void print_decode(const DecodeBenchmark& what, bool json) {
+  const DecodeTimes t = bench_decode(what);
+  const double rate = double(what.batch) / t.step_ms * 1e3, read = t.bytes / (t.step_ms * 1e-3) * 1e-9;
+  // In the same run: what two cores read depends on the neighbours.
+  const double most = measure_read_gbs(pool().threads());
+  if (json) {
+    const Json line = {{"program", "hinoki"}, {"task", "decode"}, {"size", what.size}, {"batch", what.batch},
+                       {"threads", pool().threads()}, {"dtype", name_of(what.weights)}, {"kernels", name_of(active_target())},
+                       {"tokens_per_s", rate}, {"step_ms", t.step_ms}, {"prefill_ms", t.prefill_ms}, {"read_gbs", read},
+                       {"memory_gbs", most}, {"params", t.parameters}};
+    std::printf("%s\n", line.dump().c_str());
+  } else {
+    std::printf("%s, batch %lld, %s weights: %.2f ms a step, %.1f tokens/s, reads %.1f GB/s of %.1f (%.0f %%), prompts "
+                "%.1f ms\n",
+                what.size.c_str(), (long long)what.batch, name_of(what.weights), t.step_ms, rate, read, most,
+                100 * read / most, t.prefill_ms);
   }
 }
 
@@ -130,6 +150,18 @@ void add_bench_command(CLI::App& app) {
   step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str()->check(CLI::Range(0, 1 << 20));
   step->add_flag("--json", *json, "Print one JSON line");
   step->callback([what, json] { print_step(*what, *json); });
+  auto* decode = command->add_subcommand("decode", "Tokens one after another, with a cache of keys and values");
+  auto growth = std::make_shared<DecodeBenchmark>();
+  decode->add_option("--size", growth->size, "nano, tiny or small")->capture_default_str();
+  decode->add_option("--batch", growth->batch, "Sequences that grow together")->capture_default_str();
+  decode->add_option("--prompt", growth->prompt, "Tokens of each prompt")->capture_default_str();
+  decode->add_option("--tokens", growth->tokens, "New tokens of each")->capture_default_str();
+  decode->add_option("--rounds", growth->rounds, "The best of so many rounds counts")->capture_default_str();
+  decode->add_option("--dtype", growth->weights, "How matrices are stored: f32 or bf16")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}}));
+  decode->add_option_function<int>("--threads", set_threads, "Threads");
+  decode->add_flag("--json", *json, "Print one JSON line");
+  decode->callback([growth, json] { print_decode(*growth, *json); });
   auto* text = command->add_subcommand("text", "`hinoki data text` beside a bare loop over the sentencepiece library");
   auto paths = std::make_shared<std::pair<std::string, std::string>>();
   text->add_option("--tokenizer", paths->first, "spiece.model, or a folder that holds it")->required();

@@ -15,6 +15,7 @@ void add_data_speech_command(CLI::App& data);
 void add_doctor_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_export_command(CLI::App& app);
+void add_chat_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_import_command(CLI::App& app);
 void add_plan_command(CLI::App& app);

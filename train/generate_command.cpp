@@ -1,14 +1,18 @@
 // hinoki generate: continue a text with a snapshot or a Hugging Face folder.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <optional>
 
 #include "core/base/in_quotes.h"
+#include "core/base/json.h"
+#include "data/stop_text.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 #include "models/generation.h"
 #include "train/commands.h"
+#include "train/generation_options.h"
 #include "train/model_folder.h"
 #include "train/token_ids.h"
 
@@ -16,7 +20,8 @@ namespace hinoki {
 namespace {
 
 struct Options {
-  std::string model, prompt;
+  std::string model, prompt, prompts;
+  int64_t batch = 8, samples = 1;
   std::optional<std::string> ids;
   std::vector<std::string> stop;
   GenerationOptions generation;
@@ -34,36 +39,65 @@ void print_ids(const std::vector<int32_t>& ids) {
   std::printf("\n");
 }
 
-// Prints text as it comes, but holds back what may be the beginning of a stop string.
-class Printer {
- public:
-  explicit Printer(const std::vector<std::string>& stop) : stop_(stop) {}
-
-  // False once a stop string has come; what follows it is not printed.
-  bool add(const std::string& text) {
-    waiting_ += text;
-    for (const std::string& s : stop_)
-      if (const size_t at = waiting_.find(s); !s.empty() && at != std::string::npos) {
-        waiting_.resize(at);
-        return false;
-      }
-    size_t hold = 0;
-    for (const std::string& s : stop_)
-      for (size_t n = std::min(s.size(), waiting_.size()); n > hold; --n)
-        if (waiting_.ends_with(s.substr(0, n))) hold = n;
-    print(waiting_.size() - hold);
-    return true;
+// A prompt for each line: {"prompt": "..."} or the text itself.
+std::vector<std::string> read_prompts(const std::string& path) {
+  std::ifstream in(path);
+  require<Exit::usage>(in.good(), "generate: cannot open ", path);
+  std::vector<std::string> prompts;
+  std::string line;
+  for (int64_t number = 1; std::getline(in, line); ++number) {
+    require<Exit::data>(utf8_valid_until(line) == line.size(), path, ":", number, ": not UTF-8 at byte ",
+                        utf8_valid_until(line));
+    if (line.empty()) continue;
+    if (line[0] != '{') {
+      prompts.push_back(line);
+      continue;
+    }
+    const Json record = Json::parse(line, nullptr, false);
+    require<Exit::data>(record.is_object() && record.contains("prompt") && record["prompt"].is_string(), path, ":", number,
+                        ": no JSON object with a text \"prompt\"");
+    prompts.push_back(record["prompt"].get<std::string>());
   }
-  void finish() { print(waiting_.size()); }
+  return prompts;
+}
 
- private:
-  void print(size_t n) {
-    std::cout << waiting_.substr(0, n) << std::flush;
-    waiting_.erase(0, n);
+std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text) {
+  std::vector<int32_t> ids = tokenizer.encode(text);
+  if (ids.empty() && tokenizer.eos() >= 0) ids = {tokenizer.eos()};  // what a document begins after
+  return ids;
+}
+
+// All prompts of a file to JSON lines, in their order.
+void run_file(const Options& o, const LoadedModel& loaded, const Tokenizer& tokenizer, GenerationOptions options) {
+  require<Exit::usage>(o.samples >= 1 && o.batch >= 1, "generate: --samples and --batch are from 1 on");
+  const std::vector<std::string> texts = read_prompts(o.prompts);
+  std::vector<std::vector<int32_t>> prompts;
+  for (size_t i = 0; i < texts.size() * size_t(o.samples); ++i)
+    prompts.push_back(encode(tokenizer, texts[i / size_t(o.samples)]));
+  options.lines = o.batch;
+  options.log_probabilities = true;
+  struct Reading {
+    StreamDecoder decode;
+    StopText stop;
+    std::string text = {};
+  };
+  std::vector<Reading> readings;
+  for (size_t i = 0; i < prompts.size(); ++i) readings.push_back({StreamDecoder(tokenizer), StopText(o.stop)});
+  const auto made = generate_batch(*loaded.model, prompts, options, 0, [&](size_t i, int32_t id) {
+    if (id != options.end) readings[i].text += readings[i].stop.add(readings[i].decode.feed(id));
+    return !readings[i].stop.stopped();
+  });
+  for (size_t i = 0; i < made.size(); ++i) {
+    Reading& r = readings[i];
+    r.text += r.stop.add(r.decode.finish());
+    r.text += r.stop.finish();
+    double sum = 0;
+    for (const float l : made[i].log_probabilities) sum += l;
+    const Json line = {{"prompt", texts[i / size_t(o.samples)]}, {"sample", i % size_t(o.samples)}, {"text", r.text},
+                       {"tokens", made[i].tokens.size()},        {"ending", name_of(made[i].ending)}, {"log_probability", sum}};
+    std::printf("%s\n", line.dump().c_str());
   }
-  const std::vector<std::string>& stop_;
-  std::string waiting_;
-};
+}
 
 void run(const Options& o) {
   require_utf8("--prompt", o.prompt);
@@ -74,21 +108,21 @@ void run(const Options& o) {
   if (o.ids && o.output_ids) return print_ids(generate(*loaded.model, parse_token_ids(*o.ids), options));
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   options.usable_vocab = tokenizer.size();
-  std::vector<int32_t> prompt = o.ids ? parse_token_ids(*o.ids) : tokenizer.encode(o.prompt);
-  if (!o.ids && prompt.empty() && tokenizer.eos() >= 0) prompt = {tokenizer.eos()};  // what a document begins after
+  if (!o.prompts.empty()) return run_file(o, loaded, tokenizer, options);
+  const std::vector<int32_t> prompt = o.ids ? parse_token_ids(*o.ids) : encode(tokenizer, o.prompt);
   if (o.output_ids) return print_ids(generate(*loaded.model, prompt, options));
   check_generation(*loaded.model, prompt, options);  // before anything is printed
   StreamDecoder decode(tokenizer);
-  Printer printer(o.stop);
+  StopText stop(o.stop);
   std::cout << o.prompt;
-  bool stopped = false;
+  const auto show = [](const std::string& text) { std::cout << text << std::flush; };
   generate(*loaded.model, prompt, options, [&](int32_t id) {
     if (id == options.end) return false;
-    stopped = !printer.add(decode.feed(id));
-    return !stopped;
+    show(stop.add(decode.feed(id)));
+    return !stop.stopped();
   });
-  if (!stopped) printer.add(decode.finish());
-  printer.finish();
+  show(stop.add(decode.finish()));
+  show(stop.finish());
   std::cout << std::endl;
 }
 
@@ -97,19 +131,16 @@ void run(const Options& o) {
 void add_generate_command(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Continue a text with a snapshot or a Hugging Face folder");
   auto o = std::make_shared<Options>();
-  Sampling& s = o->generation.sampling;
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
   command->add_option("--prompt", o->prompt, "The text to continue");
   command->add_option("--ids", o->ids, "Token ids to continue instead, separated by spaces")->excludes("--prompt");
-  command->add_option("--max-tokens", o->generation.max_tokens, "New tokens at most")->capture_default_str();
-  command->add_option("--temperature", s.temperature, "0 takes the likeliest token")->capture_default_str();
-  command->add_option("--top-k", s.top_k, "Draw from the k likeliest tokens; 0: all")->capture_default_str();
-  command->add_option("--top-p", s.top_p, "Draw from the likeliest tokens that hold this share")->capture_default_str();
-  command->add_option("--repetition-penalty", s.repetition_penalty, "Above 1 avoids tokens that were there")
-      ->capture_default_str();
-  command->add_option("--seed", s.seed, "The same seed draws the same tokens")->capture_default_str();
+  command->add_option("--prompts", o->prompts, "Continue each line of a file (text, or JSON with a \"prompt\") to JSON lines")
+      ->excludes("--prompt")
+      ->excludes("--ids");
+  command->add_option("--batch", o->batch, "Prompts that grow together, with --prompts")->capture_default_str();
+  command->add_option("--samples", o->samples, "Continuations of each prompt, with --prompts")->capture_default_str();
+  add_generation_options(*command, o->generation, o->stop);
   add_placement_options(*command, o->where);
-  command->add_option("--stop", o->stop, "Stop before this text; may be given several times");
   command->add_flag("--output-ids", o->output_ids, "Print the new token ids instead of text");
   command->callback([o] { run(*o); });
 }

@@ -1,5 +1,6 @@
 #include "train/machine_peak.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <functional>
@@ -67,6 +68,24 @@ double measure_copy_gbs(int threads) {
                     [&](int64_t begin, int64_t end) { std::memcpy(&to[begin], &from[begin], end - begin); });
   });
   return 2.0 * bytes / seconds * 1e-9;
+}
+
+double measure_read_gbs(int threads) {
+  constexpr int64_t words = 32 << 20, block = 1 << 15;
+  ThreadPool pool(threads);
+  const UsePool use(pool);
+  const Tensor from = filled(2 * words);
+  const auto* data = static_cast<const uint64_t*>(from.data());
+  std::atomic<uint64_t> all{0};
+  const double seconds = best_seconds(5, [&] {
+    parallel_blocks(words, block, [&](int64_t begin, int64_t end) {
+      uint64_t x[8] = {};
+      for (int64_t i = begin; i < end; i += 8)
+        for (int j = 0; j < 8; ++j) x[j] ^= data[i + j];
+      all ^= x[0] ^ x[1] ^ x[2] ^ x[3] ^ x[4] ^ x[5] ^ x[6] ^ x[7];
+    });
+  });
+  return double(words) * sizeof(uint64_t) / seconds * 1e-9;
 }
 
 double measure_gemm_gflops(const GemmMeasurement& what) {

@@ -9,6 +9,8 @@ namespace hinoki {
 double measure_fma_peak_gflops(int threads, double seconds = 0.3);
 double measure_copy_gbs(int threads);  // bytes read plus bytes written, of arrays no cache holds
 
+double measure_read_gbs(int threads);  // of an array no cache holds
+
 // The three products of a linear layer's step, m tokens, n outputs, k inputs:
 //   forward  Y [m, n] = X W^T      input_gradient  dX [m, k] = dY W      weight_gradient  dW [n, k] += dY^T X
 enum class GemmLayout : uint8_t { forward, input_gradient, weight_gradient };

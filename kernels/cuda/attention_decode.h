@@ -1,6 +1,7 @@
 // One query for each head, the last of its sequence (so causal or not is one), against a cache of keys and values:
 // nothing but reading the cache once, so the keys are cut into parts of 256 to keep enough blocks reading. The cut is
-// by key, not by GPU: a row's bits depend on its own inputs alone.
+// by key, not by GPU: a row's bits depend on its own inputs alone. Of a shorter row in a batch the last parts are empty,
+// which changes nothing.
 #pragma once
 #include "kernels/cuda/attention_rows.h"
 
@@ -42,12 +43,13 @@ __global__ void __launch_bounds__(kDecodeThreads)
     attention_decode(const Attention call, const int32_t* first_keys, float* parts, int splits) {
   constexpr int kGroups = kDecodeThreads / kLanes, kWidth = kVector<T>, kRow = kLanes * kWidth, kUnroll = 4;
   const AttentionShape& g = call.shape;
-  const int dim = int(g.dim), keys = int(g.kv_time), heads = int(g.heads);
+  const int dim = int(g.dim), heads = int(g.heads);
   const int split = int(blockIdx.x) % splits, row = int(blockIdx.x) / splits, head = row % heads, batch = row / heads;
+  const int line = call.lines ? call.lines[batch] : batch, keys = call.lengths ? call.lengths[batch] + 1 : int(g.kv_time);
   const int group = int(threadIdx.x) / kLanes, place = int(threadIdx.x) % kLanes * kWidth;
   const int from = split * kDecodeKeys, end = min(keys, from + kDecodeKeys);
   const int begin = max(from, first_keys ? first_keys[int64_t(batch) * keys + keys - 1] : 0);
-  const auto k = rows_of<T>(call.k, batch, head), v = rows_of<T>(call.v, batch, head);
+  const auto k = rows_of<T>(call.k, line, head), v = rows_of<T>(call.v, line, head);
 
   const float to_log2 = float(g.scale) * kLog2E;
   float q[kWidth] = {}, sums[kWidth] = {};

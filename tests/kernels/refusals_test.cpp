@@ -10,6 +10,7 @@
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/bias_gelu.h"
+#include "kernels/cache_append.h"
 #include "kernels/cast.h"
 #include "kernels/column_sum.h"
 #include "kernels/conv1d.h"
@@ -178,6 +179,12 @@ void refuse_rows() {
   refuses(rotary, turn, "a grid of ");
   turn.rows = 1, turn.offset = 1;
   refuses(rotary, turn, "do not fit in a table of 1");
+
+  CacheAppend growth{.k = {}, .v = {}, .keys = nullptr, .values = nullptr, .lines = nullptr, .lengths = nullptr,
+                     .batch = 1, .time = 1, .heads = 1, .dim = 1, .cache_lines = 1, .capacity = 1, .dtype = DType::f64};
+  refuses(cache_append, growth, "not f64");
+  growth.dtype = DType::f32, growth.batch = kFarTooMany;
+  refuses(cache_append, growth, "a grid of ");
 
   TokenSampling sampling{
       .logits = nullptr, .context = nullptr, .tokens = nullptr, .vocabulary = kMostSampled + 1, .position = 0};

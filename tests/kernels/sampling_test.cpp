@@ -145,6 +145,58 @@ TEST(SamplingKernel, LeavesTheTokenBehindItsContext) {
   expect_everywhere(run, {0, 1, 2, 2, 2, 1, 1.f / 10, 9.f / 10, 2, 0, 0, 0, 4, 5, 3.f / 10, 0, 0, 0}, 1e-7);
 }
 
+// Rows of a batch that belong to samples at different positions, in lines of a context of any order: each token, and its
+// log-probability, is that of the sample alone.
+TEST(SamplingKernel, TakesRowsOfAnySamples) {
+  constexpr int64_t kRows = 3, kIds = 70, kCapacity = 6;
+  const Values logits = uniform(kRows * kIds, -3, 3, 5);
+  const Values lines{3, 0, 2}, positions{2, 5, 0}, samples{900000000000, 7, 0};
+  Values context = uniform(4 * kCapacity, 0, double(kIds), 6);
+  for (double& id : context) id = std::floor(id);
+  for (const auto& [temperature, top_k] : {std::pair{0.0, 0}, {1.0, 0}, {0.7, 9}}) {
+    const auto draw = [&](std::vector<size_t> rows) {
+      Values l, line, position, sample;
+      for (const size_t r : rows) {
+        l.insert(l.end(), logits.begin() + int64_t(r) * kIds, logits.begin() + int64_t(r + 1) * kIds);
+        line.push_back(lines[r]), position.push_back(positions[r]), sample.push_back(samples[r]);
+      }
+      Operand<float> all(l), logs(int64_t(rows.size()));
+      Operand<int32_t> ids(context), of(line), at(position), tokens(int64_t(rows.size()));
+      Operand<int64_t> which(sample);
+      token_sampling.run(here(), {},
+                         {.logits = all.data(),
+                          .context = ids.data(),
+                          .tokens = tokens.data(),
+                          .rows = int64_t(rows.size()),
+                          .vocabulary = kIds,
+                          .position = 0,
+                          .context_stride = kCapacity,
+                          .temperature = temperature,
+                          .top_k = top_k,
+                          .repetition_penalty = 1.5,
+                          .seed = 3,
+                          .lines = of.data(),
+                          .positions = at.data(),
+                          .samples = which.data(),
+                          .append_to = ids.data(),
+                          .log_probabilities = logs.data()});
+      const Values drawn = tokens.values(), left = ids.values(), after = all.values(), given = logs.values();
+      for (size_t i = 0; i < rows.size(); ++i) {
+        EXPECT_EQ(left[size_t(line[i]) * kCapacity + size_t(position[i])], drawn[i]) << "behind its context";
+        const double scale = temperature > 0 ? temperature : 1;
+        double sum = 0;
+        for (int64_t id = 0; id < kIds; ++id) sum += std::exp(after[i * kIds + size_t(id)] / scale);
+        EXPECT_NEAR(given[i], after[i * kIds + size_t(drawn[i])] / scale - std::log(sum), 1e-5);
+      }
+      return drawn;
+    };
+    Values alone;
+    for (size_t r = 0; r < kRows; ++r) alone.push_back(draw({r})[0]);
+    expect_everywhere([&] { return draw({0, 1, 2}); }, alone, 0);
+    expect_everywhere([&] { return draw({2, 0}); }, {alone[2], alone[0]}, 0);
+  }
+}
+
 TEST(SamplingKernel, RefusesWhatIsNotFinite) {
   Case c{.rows = 2, .vocabulary = 100};
   c.logits[150] = NAN;

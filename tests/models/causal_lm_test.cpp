@@ -6,6 +6,7 @@
 #include "core/base/parallel.h"
 #include "models/generation.h"
 #include "models/model.h"
+#include "models/token_lines.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
@@ -110,10 +111,11 @@ TEST_P(EveryModel, CachedTokensHaveTheBitsOfTheWholePass) {
   const NoGrad no_grad;
   const Tensor ids = test::integers({1, 20}, 0, 53, 1);
   const Tensor whole = m.lm->hidden(ids, {}, {});
-  auto caches = m.lm->make_caches(1, 20);
+  const auto caches = m.lm->make_caches(2, 20);
   for (int64_t begin = 0, step = 7; begin < 20; begin += step, step = 1) {
     const int64_t n = std::min<int64_t>(begin ? 1 : 7, 20 - begin);
-    const Tensor part = m.lm->hidden_cached(contiguous(ids.narrow(1, begin, n)), caches);
+    const Tensor part = m.lm->hidden_cached(contiguous(ids.narrow(1, begin, n)), caches,
+                                            CacheRows({1}, {int32_t(begin)}, n, Device::cpu));
     EXPECT_TRUE(test::same_bits(part, contiguous(whole.narrow(1, begin, n)))) << begin;
   }
 }
@@ -151,6 +153,73 @@ TEST_P(EveryModel, SegmentsKeepDocumentsApart) {
 TEST_P(EveryModel, TooLongSequencesAreRefused) {
   const Model m(GetParam());
   EXPECT_ERROR(m.lm->hidden(test::integers({1, 33}, 0, 53, 1), {}, {}), Exit::usage, "33");
+  EXPECT_ERROR(m.lm->hidden_cached(zeros({1, 1}, DType::i32), m.lm->make_caches(1, 40),
+                                   CacheRows({0}, {32}, 1, Device::cpu)),
+               Exit::usage, "33");
+}
+
+std::vector<std::vector<int32_t>> ragged_prompts() {
+  std::vector<std::vector<int32_t>> prompts;
+  for (const int64_t n : {5, 1, 17, 2, 30, 9, 3}) {
+    const Tensor ids = test::integers({n}, 0, 53, uint64_t(n));
+    prompts.emplace_back(ids.as<int32_t>(), ids.as<int32_t>() + n);
+  }
+  return prompts;
+}
+
+void expect_same(const Generated& a, const Generated& b, const std::string& what) {
+  EXPECT_EQ(a.tokens, b.tokens) << what;
+  EXPECT_EQ(a.log_probabilities, b.log_probabilities) << what;
+  EXPECT_EQ(a.ending, b.ending) << what;
+}
+
+// Prompts of different lengths, rows that end early and make room for others, any number of threads: what a prompt
+// becomes is what it becomes alone.
+TEST_P(EveryModel, ABatchGivesTheBitsOfEachAlone) {
+  const Model m(GetParam());
+  const auto prompts = ragged_prompts();
+  for (const Sampling& sampling : {Sampling{.temperature = 0}, Sampling{.temperature = 1.3, .seed = 4},
+                                   Sampling{.top_k = 12, .top_p = 0.9, .repetition_penalty = 1.4, .seed = 5}}) {
+    GenerationOptions options{.sampling = sampling, .max_tokens = 14, .end = 7, .log_probabilities = true};
+    std::vector<Generated> alone;
+    for (size_t i = 0; i < prompts.size(); ++i)
+      alone.push_back(generate_batch(*m.lm, {&prompts[i], 1}, options, 100 + int64_t(i))[0]);
+    for (const int64_t lines : {0, 1, 2, 3}) {
+      options.lines = lines;
+      ThreadPool own(1 + int(lines));
+      const UsePool use(own);
+      const auto together = generate_batch(*m.lm, prompts, options, 100);
+      for (size_t i = 0; i < prompts.size(); ++i)
+        expect_same(together[i], alone[i], say("prompt ", i, " among ", lines, " lines"));
+    }
+    EXPECT_EQ(alone[4].tokens.size() < 3 || alone[4].ending == Ending::end_token, true) << "30 of 32 positions";
+  }
+}
+
+// Log-probabilities are those of the model over the whole sequence.
+TEST_P(EveryModel, LogProbabilitiesAreThoseOfTheLogits) {
+  const Model m(GetParam());
+  const NoGrad no_grad;
+  for (const double temperature : {0.0, 1.0, 0.7}) {
+    const auto prompts = ragged_prompts();
+    const auto made = generate_batch(*m.lm, prompts,
+                                     {.sampling = {.temperature = temperature, .top_k = 20, .seed = 1},
+                                      .max_tokens = 6,
+                                      .log_probabilities = true});
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      std::vector<int32_t> all = prompts[i];
+      ASSERT_EQ(made[i].tokens.size(), made[i].log_probabilities.size());
+      for (size_t t = 0; t < made[i].tokens.size(); ++t) {
+        const Tensor logits = m.lm->logits(m.lm->hidden(from_values<int32_t>({1, int64_t(all.size())}, all), {}, {}));
+        const float* last = logits.as<float>() + logits.numel() - 53;
+        const double scale = temperature > 0 ? 1 / temperature : 1;
+        double sum = 0;
+        for (int v = 0; v < 53; ++v) sum += std::exp(scale * last[v]);
+        EXPECT_NEAR(made[i].log_probabilities[t], scale * last[made[i].tokens[t]] - std::log(sum), 1e-5);
+        all.push_back(made[i].tokens[t]);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, EveryModel,
@@ -176,6 +245,65 @@ TEST(Generation, GreedyFollowsTheLikeliestTokenAndStopsAtTheEnd) {
   EXPECT_EQ(stopped.back(), made[4]);
   EXPECT_EQ(generate(*m.lm, prompt, {.sampling = {}, .max_tokens = 1000}).size(), 29u)
       << "never past the model's positions";
+}
+
+TEST(Generation, SaysWhyEachEnded) {
+  const Model m(neox(false, 1.0, false, 0));
+  const std::vector<std::vector<int32_t>> prompts{{1, 2, 3}, {4}, std::vector<int32_t>(30, 5), {6, 7}};
+  GenerationOptions options{.sampling = {.temperature = 0}, .max_tokens = 10};
+  const auto free = generate_batch(*m.lm, prompts, options);
+  EXPECT_EQ(free[0].ending, Ending::most_tokens);
+  EXPECT_EQ(free[2].ending, Ending::no_positions);
+  EXPECT_EQ(free[2].tokens.size(), 2u);
+  EXPECT_TRUE(free[0].log_probabilities.empty());
+  options.end = free[0].tokens[3];
+  size_t seen = 0;
+  const auto ended = generate_batch(*m.lm, prompts, options, 0, [&](size_t prompt, int32_t) {
+    seen += prompt == 3;
+    return prompt != 3 || seen < 2;
+  });
+  EXPECT_EQ(ended[0].ending, Ending::end_token);
+  EXPECT_EQ(ended[0].tokens.back(), options.end);
+  EXPECT_TRUE(ended[3].ending == Ending::end_token || (ended[3].ending == Ending::stopped && seen == 2)) << seen;
+  EXPECT_TRUE(generate_batch(*m.lm, {}, options).empty());
+  EXPECT_TRUE(generate_batch(*m.lm, prompts, {.max_tokens = 0})[1].tokens.empty());
+}
+
+// Samples of one prompt differ by their numbers alone, and go on where an earlier batch stopped.
+TEST(Generation, RandomnessIsThatOfTheSample) {
+  const Model m(neox(true, 0.25, true, 0));
+  const std::vector<std::vector<int32_t>> four(4, {1, 2, 3}), two(2, {1, 2, 3});
+  const GenerationOptions options{.sampling = {.seed = 9}, .max_tokens = 12};
+  const auto all = generate_batch(*m.lm, four, options), rest = generate_batch(*m.lm, two, options, 2);
+  EXPECT_NE(all[0].tokens, all[1].tokens);
+  EXPECT_EQ(all[2].tokens, rest[0].tokens);
+  EXPECT_EQ(all[3].tokens, rest[1].tokens);
+  EXPECT_EQ(all[0].tokens, generate(*m.lm, four[0], options));
+}
+
+// Text that is fed in parts, after a cut or not, leads to the tokens of the whole.
+TEST(TokenLines, GoOnWhereTheyAreCut) {
+  const Model m(gpt2(0, true));
+  const std::vector<int32_t> ids{1, 2, 3, 4, 5, 6, 7, 8}, other{9, 9, 9};
+  const Sampling sampling{.repetition_penalty = 1.5, .seed = 2};
+  TokenLines whole(*m.lm, sampling, 1, 20), parts(*m.lm, sampling, 3, 20);
+  const auto grow = [](TokenLines& lines, int32_t line, std::span<const int32_t> tokens) {
+    const TokenLines::Growth one{line, tokens, 5};
+    return lines.grow({&one, 1}, true)[0];
+  };
+  const auto expected = grow(whole, 0, ids);
+  grow(parts, 2, std::span(ids).first(3));
+  grow(parts, 2, other);
+  parts.cut(2, 3);
+  const auto got = grow(parts, 2, std::span(ids).subspan(3));
+  EXPECT_EQ(got.token, expected.token);
+  EXPECT_EQ(got.log_probability, expected.log_probability);
+  EXPECT_EQ(parts.length(2), 8);
+  // Lines of other lengths that grow by other lengths, in one call.
+  const TokenLines::Growth mixed[] = {{0, ids, 5}, {2, other, 1}};
+  EXPECT_EQ(parts.grow(mixed)[0].token, expected.token);
+  EXPECT_ERROR(grow(parts, 2, std::vector<int32_t>(10, 1)), Exit::failure, "10 tokens more for line 2 of 11");
+  EXPECT_ERROR(parts.cut(2, 12), Exit::failure, "cannot be cut to 12");
 }
 
 TEST(TokenCost, IsThatOfTheMatrices) {

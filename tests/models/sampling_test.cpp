@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -10,15 +11,29 @@
 namespace hinoki {
 namespace {
 
+SampledRows one_row(const Tensor& logits, const std::vector<int32_t>& context) {
+  const auto position = int32_t(context.size());
+  const Tensor ids = zeros({1, position + 1}, DType::i32);
+  std::copy(context.begin(), context.end(), ids.as<int32_t>());
+  return {.logits = logits.view({1, logits.numel()}),
+          .positions = from_values<int32_t>({1}, std::array{position}),
+          .samples = zeros({1}, DType::i64),
+          .context = ids,
+          .lines = zeros({1}, DType::i32),
+          .tokens = empty({1}, DType::i32)};
+}
+
 // A token after `context`, from logits that stay as the sampler leaves them.
-int32_t draw(const Sampler& sample, std::vector<float>& logits, std::vector<int32_t> context) {
-  const auto position = int64_t(context.size());
-  context.push_back(-1);
+int32_t draw(const Sampler& sample, std::vector<float>& logits, const std::vector<int32_t>& context) {
   const Tensor l = from_values<float>({int64_t(logits.size())}, logits);
-  const Tensor ids = from_values<int32_t>({position + 1}, context);
-  sample(l, ids, position);
+  const SampledRows row = one_row(l, context);
+  sample(row);
   std::copy_n(l.as<float>(), logits.size(), logits.begin());
-  return ids.as<int32_t>()[position];
+  const int32_t token = row.tokens.as<int32_t>()[0];
+  if (sample.options().needs_context()) {
+    EXPECT_EQ(row.context.as<int32_t>()[context.size()], token) << "behind its context";
+  }
+  return token;
 }
 
 // How often each token is drawn at 20,000 positions.
@@ -83,9 +98,16 @@ TEST(Sampling, IsAFunctionOfSeedAndPosition) {
 }
 
 TEST(Sampling, RefusesNonsense) {
-  const Tensor logits = zeros({5}, DType::f32), ids = zeros({3}, DType::i32);
-  EXPECT_ERROR(Sampler({})(zeros({5}, DType::f64), ids, 1), Exit::failure, "logits f64");
-  EXPECT_ERROR(Sampler({})(logits, ids, 3), Exit::failure, "position 3");
+  const auto row = one_row(zeros({5}, DType::f32), {1});
+  const auto refuses = [&](auto change, const char* part) {
+    SampledRows wrong = row;
+    change(wrong);
+    EXPECT_ERROR(Sampler({.repetition_penalty = 2})(wrong), Exit::failure, part);
+  };
+  refuses([](SampledRows& r) { r.logits = zeros({1, 5}, DType::f64); }, "logits f64");
+  refuses([](SampledRows& r) { r.tokens = zeros({2}, DType::i32); }, "tokens are not i32[1]");
+  refuses([](SampledRows& r) { r.samples = zeros({1}, DType::i32); }, "samples are not i64[1]");
+  refuses([](SampledRows& r) { r.context = {}; }, "a repetition penalty needs the tokens before");
   EXPECT_ERROR(Sampler({.temperature = -1}), Exit::usage, "temperature");
   EXPECT_ERROR(Sampler({.top_p = 0}), Exit::usage, "top-p");
   EXPECT_ERROR(Sampler({.repetition_penalty = 0}), Exit::usage, "penalty");

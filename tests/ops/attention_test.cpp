@@ -98,35 +98,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{2, 33, 2, 8, QkvLayout::blocks, 20, 0, 0, false},
                     Case{1, 130, 1, 12, QkvLayout::per_head, 0, 0.1, 0, false}));
 
-// Token by token, and in pieces of other sizes, with a cache: the bits of the whole sequence at once.
-TEST(AttentionCached, GivesTheBitsOfTheWholePass) {
-  for (const QkvLayout layout : {QkvLayout::per_head, QkvLayout::blocks})
-    for (const std::vector<int64_t>& pieces : {std::vector<int64_t>(150, 1), {100, 1, 1, 40, 8}}) {
-      const Case c{2, 150, 3, 20, layout};
-      const Tensor qkv = projection(c, DType::f32), whole = attention(qkv, options(c));
-      const Shape shape{c.batch, 160, c.heads, c.dim};
-      KeyValueCache cache{zeros(shape, DType::f32), zeros(shape, DType::f32)};
-      for (const int64_t n : pieces) {
-        const int64_t t = cache.length;
-        const Tensor some =
-            attention_cached(contiguous(slice(qkv, 1, t, t + n)), cache, {.heads = c.heads, .layout = layout});
-        ASSERT_TRUE(test::same_bits(some, contiguous(slice(whole, 1, t, t + n)))) << n << " tokens from " << t;
-      }
-      EXPECT_EQ(cache.length, c.time);
-    }
-}
-
 TEST(Attention, SaysWhatDoesNotFit) {
   EXPECT_ERROR(attention(zeros({2, 3, 25}, DType::f32), {.heads = 2}), Exit::failure, "attention: qkv [2, 3, 25]");
   EXPECT_ERROR(attention(zeros({2, 3, 24}, DType::f32), {.heads = 2, .segments = zeros({2, 4}, DType::i32)}),
                Exit::failure, "attention: segments [2, 4]");
-  KeyValueCache cache{zeros({2, 4, 2, 4}, DType::f32), zeros({2, 4, 2, 4}, DType::f32), 2};
-  EXPECT_ERROR(attention_cached(zeros({2, 1, 24}, DType::f32), cache, {.heads = 2, .causal = false}), Exit::failure,
-               "attention_cached: causal attention alone");
-  EXPECT_ERROR(attention_cached(zeros({2, 3, 24}, DType::f32), cache, {.heads = 2}), Exit::failure,
-               "2 tokens and 3 more do not fit into a cache of 4");
-  EXPECT_ERROR(attention_cached(zeros({1, 1, 24}, DType::f32), cache, {.heads = 2}), Exit::failure,
-               "the cache holds f32[2, 4, 2, 4]");
 }
 
 }  // namespace

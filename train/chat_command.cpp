@@ -1,0 +1,124 @@
+// hinoki chat: a conversation with a model in a terminal, or through pipes.
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <map>
+
+#include "data/utf8.h"
+#include "train/commands.h"
+#include "train/dialogue.h"
+#include "train/generation_options.h"
+#include "train/model_folder.h"
+
+namespace hinoki {
+namespace {
+
+struct Options {
+  std::string model, system;
+  TurnTemplate form = TurnTemplate::rinna;
+  std::vector<std::string> stop;
+  GenerationOptions generation;
+  Placement where;
+};
+
+std::atomic<bool> interrupted{false};
+
+// Ctrl-C ends an answer, not the program.
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+constexpr const char* kHelp =
+    "/reset forgets the conversation, /undo the last turn, /system TEXT sets what stands before it, /quit ends\n";
+
+// False: the conversation is over.
+bool obey(const std::string& line, Dialogue& talk) {
+  const size_t space = line.find(' ');
+  const std::string word = line.substr(0, space), rest = space == std::string::npos ? "" : line.substr(space + 1);
+  if (word == "/quit") return false;
+  if (word == "/reset")
+    talk.reset(), std::fputs("[the conversation is forgotten]\n", stderr);
+  else if (word == "/undo")
+    std::fputs(talk.undo() ? "[the last turn is forgotten]\n" : "[there is no turn to forget]\n", stderr);
+  else if (word == "/system")
+    talk.set_system(rest), std::fputs("[set]\n", stderr);
+  else
+    std::fprintf(stderr, "[%s is no command] %s", word.c_str(), kHelp);
+  return true;
+}
+
+void answer(const std::string& line, Dialogue& talk) {
+  interrupted = false;
+  const size_t before = talk.turns().size();
+  try {
+    const auto show = [](const std::string& piece) { std::cout << piece << std::flush; };
+    const Dialogue::Answer done = talk.say(line, show, interrupted);
+    std::cout << std::endl;
+    if (interrupted) std::fputs("[stopped]\n", stderr);
+    if (done.dropped > 0)
+      std::fprintf(stderr, "[the model's context is full: the %zu oldest of %zu turns are forgotten]\n", done.dropped,
+                   before + 1);
+  } catch (const Error& e) {
+    if (e.code != Exit::usage) throw;
+    std::fprintf(stderr, "[%s]\n", e.what());
+  }
+}
+
+void run(const Options& o) {
+  const LoadedModel loaded = open_model(o.model, o.where);
+  const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
+  GenerationOptions options = o.generation;
+  options.end = int32_t(loaded.config.ids.eos);
+  options.usable_vocab = tokenizer.size();
+  options.sampling.check();
+  Dialogue talk(*loaded.model, tokenizer, o.form, options, o.stop);
+  talk.set_system(o.system);
+  catch_interrupts();
+  const bool terminal = isatty(STDIN_FILENO) != 0;
+  if (terminal) std::fputs(kHelp, stderr);
+  std::string line;
+  while (true) {
+    if (terminal) std::fputs("> ", stderr);
+    if (!std::getline(std::cin, line)) break;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    if (utf8_valid_until(line) != line.size()) {
+      std::fprintf(stderr, "[this is not UTF-8 at byte %zu]\n", utf8_valid_until(line));
+      continue;
+    }
+    if (line[0] != '/')
+      answer(line, talk);
+    else if (!obey(line, talk))
+      break;
+  }
+}
+
+}  // namespace
+
+void add_chat_command(CLI::App& app) {
+  auto* command = app.add_subcommand("chat", "Talk with a model: a line in, an answer out");
+  auto o = std::make_shared<Options>();
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
+  command
+      ->add_option("--template", o->form,
+                   "How turns become text: rinna (<NL> between turns), rinna-newline, none (default: rinna)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, TurnTemplate>{{"rinna", TurnTemplate::rinna},
+                                                                              {"rinna-newline", TurnTemplate::rinna_newline},
+                                                                              {"none", TurnTemplate::none}})
+                      .description(""))
+      ->type_name("NAME");
+  command->add_option("--system", o->system, "Text that stands before the conversation");
+  o->generation.sampling.temperature = 0.7;
+  add_generation_options(*command, o->generation, o->stop);
+  add_placement_options(*command, o->where);
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace hinoki
