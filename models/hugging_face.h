@@ -35,7 +35,7 @@ class WeightSource {
   // For Parameters: matrices of linears and embeddings stay as stored (f32, bf16 or f16, mapped from the file where it
   // is aligned), the rest becomes f32.
   Tensor get(const std::string& name, const Shape& shape) const;
-  // The same on the CPU; elsewhere all weights become `dtype`, which layers then compute in.
+  // The same on the CPU, where bf16 rounds matrices to it; elsewhere all become `dtype`, which layers then compute in.
   Parameters::Source for_device(Device device, DType dtype) const;
   // Copies all values into allocated parameters. What serves training alone keeps its values if the folder lacks it,
   // and so does what begins with `may_lack`.

@@ -95,7 +95,8 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
 Parameters::Source WeightSource::for_device(Device device, DType dtype) const {
   return [source = *this, device, dtype](const std::string& name, const Shape& shape) {
     const Tensor stored = source.get(name, shape);
-    return device == Device::cpu ? stored : to_device(cast(cast(stored, DType::f32), dtype), device);
+    if (device != Device::cpu) return to_device(cast(cast(stored, DType::f32), dtype), device);
+    return dtype == DType::bf16 && shape.rank() == 2 ? cast(cast(stored, DType::f32), dtype) : stored;
   };
 }
 
