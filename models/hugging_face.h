@@ -60,8 +60,8 @@ class WeightSource {
   std::shared_ptr<const ModelWeights> weights_;
 };
 
-// What a source gives on the CPU stays as it is there; elsewhere all weights become `dtype`, which layers then compute
-// in.
+// What a source gives on the CPU stays as it is there, but bf16 rounds its matrices; elsewhere all weights become
+// `dtype`, which layers then compute in.
 Parameters::Source on_device(Parameters::Source source, Device device, DType dtype);
 
 // A model ready for inference, with whatever keeps its memory.

@@ -128,9 +128,11 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
 }
 
 Parameters::Source on_device(Parameters::Source source, Device device, DType dtype) {
-  if (device == Device::cpu) return source;
+  if (device == Device::cpu && dtype != DType::bf16) return source;
   return [source = std::move(source), device, dtype](const std::string& name, const Shape& shape) {
-    return to_device(cast(cast(source(name, shape), DType::f32), dtype), device);
+    const Tensor stored = source(name, shape);
+    if (device == Device::cpu && (shape.rank() != 2 || name.ends_with("wpe.weight"))) return stored;
+    return to_device(cast(cast(stored, DType::f32), dtype), device);
   };
 }
 

@@ -22,6 +22,7 @@ struct Options {
   std::vector<std::string> stop;
   GenerationOptions generation;
   Placement where;
+  MatrixStorage storage = MatrixStorage::as_stored;
 };
 
 std::atomic<bool> interrupted{false};
@@ -72,7 +73,7 @@ void answer(const std::string& line, Dialogue& talk) {
 }
 
 void run(const Options& o) {
-  const LoadedModel loaded = open_model(o.model, o.where);
+  const LoadedModel loaded = open_model(o.model, o.where, o.storage);
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   GenerationOptions options = o.generation;
   options.end = int32_t(loaded.config.ids.eos);
@@ -118,6 +119,7 @@ void add_chat_command(CLI::App& app) {
   o->generation.sampling.temperature = 0.7;
   add_generation_options(*command, o->generation, o->stop);
   add_placement_options(*command, o->where);
+  add_storage_option(*command, o->storage);
   command->callback([o] { run(*o); });
 }
 

@@ -26,6 +26,7 @@ struct Options {
   std::vector<std::string> stop;
   GenerationOptions generation;
   Placement where;
+  MatrixStorage storage = MatrixStorage::as_stored;
   bool output_ids = false;
 };
 
@@ -102,7 +103,7 @@ void run_file(const Options& o, const LoadedModel& loaded, const Tokenizer& toke
 void run(const Options& o) {
   require_utf8("--prompt", o.prompt);
   for (const std::string& stop : o.stop) require_utf8("--stop", stop);
-  const LoadedModel loaded = open_model(o.model, o.where);
+  const LoadedModel loaded = open_model(o.model, o.where, o.storage);
   GenerationOptions options = o.generation;
   options.end = int32_t(loaded.config.ids.eos);
   if (o.ids && o.output_ids) return print_ids(generate(*loaded.model, parse_token_ids(*o.ids), options));
@@ -141,6 +142,7 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--samples", o->samples, "Continuations of each prompt, with --prompts")->capture_default_str();
   add_generation_options(*command, o->generation, o->stop);
   add_placement_options(*command, o->where);
+  add_storage_option(*command, o->storage);
   command->add_flag("--output-ids", o->output_ids, "Print the new token ids instead of text");
   command->callback([o] { run(*o); });
 }

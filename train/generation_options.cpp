@@ -1,6 +1,7 @@
 #include "train/generation_options.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
 
 namespace hinoki {
 
@@ -14,6 +15,21 @@ void add_generation_options(CLI::App& command, GenerationOptions& options, std::
       ->capture_default_str();
   command.add_option("--seed", s.seed, "The same seed draws the same tokens")->capture_default_str();
   command.add_option("--stop", stop, "Stop before this text; may be given several times");
+}
+
+void add_storage_option(CLI::App& command, MatrixStorage& storage) {
+  const std::map<std::string, MatrixStorage> names{{"stored", MatrixStorage::as_stored}, {"bf16", MatrixStorage::bf16}};
+  command
+      .add_option("--dtype", storage, "How the CPU keeps matrices: stored (as in the folder) or bf16 (default: stored)")
+      ->transform(CLI::CheckedTransformer(names).description(""))
+      ->type_name("NAME");
+}
+
+LoadedModel open_model(const std::string& folder, const Placement& where, MatrixStorage storage) {
+  if (storage == MatrixStorage::as_stored) return open_model(folder, where);
+  require<Exit::usage>(where.device == Device::cpu, "--dtype bf16 is for the CPU; on cuda --precision bf16 says it");
+  require_model_folder(folder, where);
+  return load_model(folder, Device::cpu, DType::bf16);
 }
 
 }  // namespace hinoki

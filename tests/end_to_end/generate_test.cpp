@@ -67,6 +67,28 @@ TEST(Generate, TakesWhatCanBe) {
   expect_outcome(0, {}, {"generate", model, "--ids", "5", "--max-tokens", "3", "--output-ids"});
 }
 
+TEST(Generate, ContinuesAFileOfPromptsAsEachAlone) {
+  test::TinyProgram p;
+  const std::string model = p.newest_snapshot(p.trained());
+  const std::string file = p.tiny.folder.write("prompts.jsonl", "猫は\n\n{\"prompt\": \"犬\"}\n").string();
+  const auto run = [&](const std::string& batch) {
+    return expect_outcome(0, {}, {"generate", model, "--prompts", file, "--batch", batch, "--samples", "2", "--max-tokens",
+                                  "6", "--seed", "3"})
+        .out;
+  };
+  const std::string all = run("3");
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 4);
+  EXPECT_EQ(all, run("1"));
+  const Json first = Json::parse(all.substr(0, all.find('\n')));
+  const std::string alone =
+      expect_outcome(0, {}, {"generate", model, "--prompt", "猫は", "--max-tokens", "6", "--seed", "3"}).out;
+  EXPECT_EQ("猫は" + first["text"].get<std::string>() + "\n", alone);
+  const std::string bad = p.tiny.folder.write("bad.jsonl", "x\n{\"text\": 1}\n").string();
+  expect_outcome(3, {bad + ":2", "no JSON object with a text \"prompt\""}, {"generate", model, "--prompts", bad});
+  expect_outcome(2, {"--samples and --batch are from 1 on"}, {"generate", model, "--prompts", file, "--batch", "0"});
+  expect_outcome(0, {}, {"generate", model, "--prompt", "猫は", "--max-tokens", "3", "--dtype", "bf16"});
+}
+
 // A model without layers whose logits say: after token a comes next[a]. Rows of the identity as embeddings make it so.
 std::string write_chain(const TemporaryFolder& folder, const std::string& spiece, const std::vector<int32_t>& chain) {
   const Tokenizer tokenizer = Tokenizer::load(spiece);
