@@ -45,10 +45,15 @@ uint32_t u32(std::string_view b, bool big) {
 // RIFF (RIFX: big-endian) or RF64: chunks of a name, a size and so many bytes. Only that of the samples must be whole.
 void inspect_wav(Window& file, bool big) {
   constexpr uint32_t kUnknown = 0xFFFFFFFF;  // streamed; or, of RF64, in the chunk ds64
+  const uint32_t promised = u32(file.read(4, 4), big);
   uint64_t long_size = 0;
   for (int64_t at = 12;;) {
     const std::string_view head = file.read(at, 8);
-    if (head.size() < 8) return;  // no samples: the decoder says so
+    if (head.size() < 8) {
+      if (promised == kUnknown || int64_t{promised} + 8 > file.bytes())
+        refuse(SpeechFault::truncated, "is truncated inside its header, at byte ", file.bytes());
+      return;  // no samples: the decoder says so
+    }
     const std::string_view name = head.substr(0, 4);
     uint64_t size = u32(head.substr(4), big);
     if (name == "ds64") {
@@ -68,6 +73,18 @@ void inspect_wav(Window& file, bool big) {
     if (next > uint64_t(file.bytes() - at - 8))
       refuse(SpeechFault::truncated, "is truncated inside its header, at byte ", at);
     at += 8 + int64_t(next);
+  }
+}
+
+// Blocks of a byte, a size of three bytes and so many bytes; the last one before the samples bears a mark.
+void inspect_flac(Window& file) {
+  for (int64_t at = 4;;) {
+    const std::string_view head = file.read(at, 4);
+    const bool whole = head.size() == 4, last = whole && (head[0] & 0x80) != 0;
+    if (whole) at += 4 + (int64_t(u32(head, true)) & 0xFFFFFF);
+    if (!whole || at > file.bytes())
+      refuse(SpeechFault::truncated, "is truncated inside its header, at byte ", file.bytes());
+    if (last) return;
   }
 }
 
@@ -102,7 +119,7 @@ AudioContainer inspect_audio(int file, int64_t bytes) {
   const std::string_view read = window.read(0, 12);
   std::copy(read.begin(), read.end(), start);
   const std::string_view magic(start, 4), form(start + 8, 4);
-  if (magic == "fLaC") return AudioContainer::flac;
+  if (magic == "fLaC") return inspect_flac(window), AudioContainer::flac;
   if (magic == "OggS") return inspect_ogg(window), AudioContainer::ogg;
   if ((magic == "RIFF" || magic == "RIFX" || magic == "RF64") && form == "WAVE")
     return inspect_wav(window, magic == "RIFX"), AudioContainer::wav;

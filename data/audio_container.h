@@ -8,7 +8,7 @@ namespace hinoki {
 enum class AudioContainer { wav, flac, ogg };
 
 // `file` is an open descriptor of a regular file of `bytes` bytes. Throws SpeechError: empty, foreign, truncated,
-// damaged. A FLAC file's end is known to its decoder alone.
+// damaged. Where the samples of a FLAC file end is known to its decoder alone.
 AudioContainer inspect_audio(int file, int64_t bytes);
 
 }  // namespace hinoki

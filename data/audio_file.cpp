@@ -31,6 +31,7 @@ using Decoder = Handle<SNDFILE*, sf_close>;
 
 struct Opened {
   Descriptor file;  // outlives its decoder
+  int64_t bytes = 0;
   AudioContainer container = AudioContainer::wav;
   Decoder decoder;
   SF_INFO info = {};
@@ -65,7 +66,8 @@ Opened open_audio(const std::filesystem::path& path) {
   struct stat status {};
   if (fstat(o.file.get(), &status) != 0 || !S_ISREG(status.st_mode))
     refuse(SpeechFault::missing, "is not a regular file");
-  o.container = inspect_audio(o.file.get(), status.st_size);
+  o.bytes = status.st_size;
+  o.container = inspect_audio(o.file.get(), o.bytes);
   o.decoder = Decoder(sf_open_fd(o.file.get(), SFM_READ, &o.info, false));
   if (!o.decoder) refuse(SpeechFault::damaged, "cannot be decoded: ", sf_strerror(nullptr));
   if (!is_read(o.container, o.encoding()))
@@ -81,8 +83,13 @@ Opened open_audio(const std::filesystem::path& path) {
 
 // Checks after each block, so that a hostile length costs no more than the bytes that are there.
 void check_progress(const Opened& o, sf_count_t wanted, sf_count_t got, int64_t before) {
-  if (sf_error(o.decoder.get()) != SF_ERR_NO_ERROR)
+  if (sf_error(o.decoder.get()) != SF_ERR_NO_ERROR) {
+    // FLAC's decoder calls a frame that is not all there broken. It reads some thousand bytes ahead.
+    if (o.container == AudioContainer::flac && lseek(o.file.get(), 0, SEEK_CUR) == o.bytes)
+      refuse(SpeechFault::truncated, "is truncated, or damaged at its end: it promises ", o.info.frames, " samples, ",
+             before + got, " can be read");
     refuse(SpeechFault::damaged, "is damaged near sample ", before + got, ": ", sf_strerror(o.decoder.get()));
+  }
   if (got < wanted)
     refuse(SpeechFault::truncated, "is truncated: it promises ", o.info.frames, " samples, ", before + got,
            " are there");

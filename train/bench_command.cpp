@@ -99,7 +99,7 @@ void print_text(const std::string& tokenizer, const std::string& input) {
 }
 
 struct KernelOptions {
-  std::string device = "cpu";
+  std::string device = "cpu", only;
   bool tiny = false, json = false;
 };
 
@@ -108,7 +108,8 @@ void print_kernels(const KernelOptions& o) {
   const Device device = o.device == "cuda" ? Device::cuda : Device::cpu;
   if (device == Device::cuda) require_cuda();
   const std::string name = device == Device::cuda ? device_table(device).name : cpu_name();
-  const KernelSpeeds speeds = bench_kernels(device, o.tiny);
+  const KernelSpeeds speeds = bench_kernels(device, o.tiny, o.only);
+  require<Exit::usage>(!speeds.kernels.empty(), "--only ", o.only, ": no kernel has that in its name");
   if (!o.json)
     std::printf("%s: copy %.0f GB/s, product %.1f TFLOP/s\n\n| kernel | dtype | ms | rate | of the ceiling |\n|---|---|---|---|---|\n",
                 name.c_str(), speeds.copy_bytes_per_second * 1e-9, speeds.flops_per_second * 1e-12);
@@ -170,6 +171,7 @@ void add_bench_command(CLI::App& app) {
   auto* each = command->add_subcommand("kernels", "Each kernel of a device beside what the device reaches at most");
   auto options = std::make_shared<KernelOptions>();
   each->add_option("--device", options->device, "cpu or cuda")->capture_default_str()->check(CLI::IsMember({"cpu", "cuda"}));
+  each->add_option("--only", options->only, "Kernels whose name contains this");
   each->add_flag("--tiny", options->tiny, "Sizes for a test: the figures say nothing");
   each->add_flag("--json", options->json, "Print a JSON line for each");
   each->callback([options] { print_kernels(*options); });

@@ -290,12 +290,12 @@ double measure_product_peak(Device device, DType dtype) {
   return product_speed(KernelBench(device, kFull.seconds, none), kFull.square, dtype);
 }
 
-KernelSpeeds bench_kernels(Device device, bool tiny) {
+KernelSpeeds bench_kernels(Device device, bool tiny, const std::string& only) {
   const NoGrad no_grad;
   const Sizes& sizes = tiny ? kTiny : device == Device::cpu ? kOnCpu : kFull;
   const DType dtype = device == Device::cuda ? DType::bf16 : DType::f32;
   KernelSpeeds speeds;
-  KernelBench bench(device, sizes.seconds, speeds);
+  KernelBench bench(device, sizes.seconds, speeds, only);
   speeds.copy_bytes_per_second = copy_speed(bench, sizes.flat);
   speeds.flops_per_second = product_speed(bench, sizes.square, dtype);
   measure_layer(bench, sizes, dtype);

@@ -24,7 +24,7 @@ struct KernelSpeeds {
 // The best rate of several large products, in FLOP/s: what a step's share of the peak refers to on a GPU.
 double measure_product_peak(Device device, DType dtype);
 
-// `tiny`: sizes for a test, whose figures say nothing.
-KernelSpeeds bench_kernels(Device device, bool tiny);
+// `tiny`: sizes for a test, whose figures say nothing. `only`: kernels whose name contains it.
+KernelSpeeds bench_kernels(Device device, bool tiny, const std::string& only = "");
 
 }  // namespace hinoki

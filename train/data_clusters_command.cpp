@@ -54,6 +54,7 @@ void add_data_clusters_command(CLI::App& data) {
       "Parts that add up one by one, a power of two: with the same, any number of ranks makes the same "
       "codebook (default: the number of ranks)");
   clusters->add_option("--seed", a->seed, "Of what is drawn")->capture_default_str();
+  clusters->add_flag("--overwrite", a->overwrite, "Replace a codebook that is there");
   clusters->callback([a] { run(*a); });
 }
 

@@ -41,6 +41,7 @@ std::vector<std::vector<float>> draw_frames(const Communicator& ranks, const Fra
     for (int64_t t = 0; t < features.frames(u); ++t)
       if (philox({.seed = s.seed, .site = kFrameSite, .step = uint64_t(t)}, uint64_t(u))[0] < limit) drawn.push_back(t);
     if (drawn.empty()) continue;  // and is not read
+    if (s.check_stop) s.check_stop();
     frames.resize(size_t(features.frames(u) * dim));
     features.features(u, frames);
     std::vector<float>& rows = slots[size_t(slot % each)];

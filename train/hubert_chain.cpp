@@ -92,7 +92,8 @@ class Chain {
                           .features = features,
                           .clusters = stage.clusters,
                           .frames = stage.frames,
-                          .batches = stage.batches});
+                          .batches = stage.batches,
+                          .check_stop = check_stop_});
   }
 
   void make_labels(size_t n, const std::string& name, const std::string& features) {

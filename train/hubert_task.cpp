@@ -167,8 +167,18 @@ Validation HubertTask::validate(Communicator& ranks) const {
                       {"validation/commonest_share", usage_of(validation_labels_.counts()).commonest}}};
 }
 
+// The heads guess clusters of a codebook that the folder does not hold.
 void HubertTask::start_from(const std::string& folder, Parameters& parameters) const {
+  const HubertFolder before = read_hubert_config(folder);
+  require<Exit::usage>(before.normalize == config_.data.do_normalize, folder,
+                       ": learned from sound with do_normalize = ", before.normalize, ", data.do_normalize is ",
+                       config_.data.do_normalize);
+  parameters.initialize(uint64_t(config_.train.seed));
   fill_from_hubert(folder, parameters);
+  std::string heads;
+  for (const Parameter& p : parameters.all())
+    if (p.training_only) heads += (heads.empty() ? "" : ", ") + p.name;
+  inform("started from ", folder, "; new, from the seed, for ", labels_.clusters(), " clusters: ", heads);
 }
 
 void HubertTask::check_snapshot(const std::string& folder) const {

@@ -40,7 +40,6 @@ class Fit {
     require(s.clusters >= 1 && s.dim >= 1 && s.batches >= 1, "k-means: of ", s.clusters, " clusters in ", s.dim,
             " dimensions, ", s.batches, " batches");
     share_ = std::max<int64_t>(1, s.batch_rows / slots);
-    seeding_share_ = std::max<int64_t>(1, (std::max(s.seeding_rows, s.clusters) + slots - 1) / slots);
   }
 
   KMeans run() {
@@ -67,19 +66,41 @@ class Fit {
 
   // What ranks send each other has sizes that follow from these.
   void check_equal_settings() const {
-    const std::array<int64_t, 6> mine{int64_t(mine_.size()), s.clusters, s.dim, share_, seeding_share_, s.batches};
+    const std::array<int64_t, 6> mine{int64_t(mine_.size()), s.clusters, s.dim, share_, s.seeding_rows, s.batches};
     for (const auto& theirs : gather_values(ranks_, "the settings of k-means", mine))
       require<Exit::usage>(
           theirs == mine,
           "k-means: ranks have different settings or numbers of slots; start all of them by one command");
   }
 
-  // The first rows of every slot, at every rank, in the order of slots.
+  // The first so many rows of every slot choose the first centres: as few as are `seeding_rows` together, where slots are
+  // uneven, too; all of them where they are fewer.
+  int64_t seeding_share() const {
+    std::vector<int64_t> own;
+    for (const Rows& slot : mine_) own.push_back(rows_of(slot));
+    const std::string_view bytes(reinterpret_cast<const char*>(own.data()), own.size() * sizeof(int64_t));
+    std::vector<int64_t> rows;  // of all slots, ascending
+    for (const std::string& part : gather(ranks_, "the numbers of rows of k-means", bytes)) {
+      rows.resize(rows.size() + own.size());
+      std::memcpy(rows.data() + rows.size() - own.size(), part.data(), part.size());
+    }
+    std::sort(rows.begin(), rows.end());
+    int64_t wanted = std::max(s.seeding_rows, s.clusters);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto left = int64_t(rows.size() - i);
+      if (rows[i] * left >= wanted) return (wanted + left - 1) / left;
+      wanted -= rows[i];
+    }
+    return rows.back();
+  }
+
+  // At every rank, in the order of slots.
   Rows gather_seeding_rows() const {
+    const int64_t share = seeding_share();
     std::string message;
     for (const Rows& slot : mine_)
       message.append(reinterpret_cast<const char*>(slot.data()),
-                     size_t(std::min(seeding_share_, rows_of(slot)) * s.dim) * sizeof(float));
+                     size_t(std::min(share, rows_of(slot)) * s.dim) * sizeof(float));
     Rows all;
     for (const std::string& part : gather(ranks_, "the first rows of k-means", message)) {
       const size_t before = all.size();
@@ -220,7 +241,7 @@ class Fit {
   Communicator& ranks_;
   std::span<const Rows> mine_;
   const KMeansSettings& s;
-  int64_t share_, seeding_share_;  // rows that a slot gives
+  int64_t share_;  // rows of a batch that a slot gives
   KMeans result_;
 };
 

@@ -5,6 +5,9 @@
 // slot. Each slot sums its own rows in double, and slots combine as a binary tree: the centres have the same bits on
 // any number of ranks that divides the slots, and on any number of threads.
 //
+// A cluster that stays empty is counted and not seeded again, as in the recipe of HuBERT (reassignment ratio 0): its centre
+// was a row like another one's, or no batch came to that row.
+//
 //   count[j] += rows of the batch that are nearest to j
 //   centre[j] += (their sum - their number x centre[j]) / count[j]
 #pragma once

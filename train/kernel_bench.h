@@ -15,8 +15,9 @@ namespace hinoki {
 // Arrays to run kernels on, and the time that a kernel takes.
 class KernelBench {
  public:
-  // `seconds` of one round of measuring.
-  KernelBench(Device device, double seconds, KernelSpeeds& to) : device_(device), seconds_(seconds), to_(to) {}
+  // `seconds` of one round of measuring; `only`: kernels whose name contains it.
+  KernelBench(Device device, double seconds, KernelSpeeds& to, std::string only = "")
+      : device_(device), seconds_(seconds), to_(to), only_(std::move(only)) {}
 
   // Values around zero, of a short period: the time does not depend on them.
   Tensor random(const Shape& shape, DType dtype) const {
@@ -53,6 +54,7 @@ class KernelBench {
   template <class Args>
   void measure(const std::string& name, const kernels::Kernel<Args>& kernel, const Args& args, DType dtype,
                double bytes, double flops = 0) {
+    if (name.find(only_) == std::string::npos) return;
     if (device_ == Device::cuda && !kernel.record()->on_cuda) return;
     to_.kernels.push_back({name, dtype, seconds_of([&] { kernel.run(device_, {}, args); }), bytes, flops});
   }
@@ -72,6 +74,7 @@ class KernelBench {
   Device device_;
   double seconds_;
   KernelSpeeds& to_;
+  std::string only_;
 };
 
 }  // namespace hinoki

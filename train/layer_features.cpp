@@ -13,7 +13,8 @@ std::string name_of(const LoadedHubert& model, int64_t layer) {
   Hasher128 hasher;
   for (const Parameter& p : model.parameters->all()) {
     hasher.add(p.name.c_str(), p.name.size() + 1);
-    hasher.add(p.value.data(), size_t(p.value.numel()) * size_of(p.value.dtype()));
+    const Tensor here = to_device(p.value.detach(), Device::cpu);
+    hasher.add(here.data(), size_t(here.numel()) * size_of(here.dtype()));
   }
   return say("hubert layer ", layer, " of ", hasher.hex());
 }

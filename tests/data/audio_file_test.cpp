@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "core/base/philox.h"
 #include "tests/data/sounds.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
@@ -167,9 +168,10 @@ TEST(AudioFile, NothingCutShortIsTaken) {
       folder.write("cut", whole.substr(0, keep));
       EXPECT_THROW(read_audio(folder / "cut", any), SpeechError) << std::hex << format << " " << std::dec << keep;
     }
-    folder.write("cut", whole.substr(0, whole.size() * 2 / 3));
-    if (format != kFlac)  // whose decoder cannot tell a missing frame from a broken one
+    for (const size_t keep : {size_t(13), size_t(30), size_t(42), whole.size() * 2 / 3}) {
+      folder.write("cut", whole.substr(0, keep));
       expect_fault(SpeechFault::truncated, "is truncated", folder / "cut", any);
+    }
   }
 }
 
@@ -181,6 +183,14 @@ TEST(AudioFile, DamageInsideIsNamed) {
     folder.write("a", bytes);
     EXPECT_THROW(read_audio(folder / "a", {}), SpeechError) << std::hex << format;
   }
+  // Far from the end, FLAC's damage is not taken for a missing rest.
+  std::vector<float> noise;
+  for (uint64_t i = 0; i < 8 * 16000; ++i) noise.push_back(unit_float(philox({.seed = 1}, i)[0]) - 0.5f);
+  std::string bytes = bytes_of_file(write_sound(folder / "a", kFlac, noise));
+  ASSERT_GT(bytes.size(), 100'000u);
+  for (size_t i = 0; i < 40; ++i) bytes[bytes.size() / 4 + i] ^= char(0x5A + i);
+  folder.write("a", bytes);
+  expect_fault(SpeechFault::damaged, "is damaged near sample", folder / "a", {});
 }
 
 }  // namespace hinoki

@@ -52,7 +52,7 @@ done
 clusters() {  # FILE [LAUNCHER...]
   local file=$1
   shift
-  "$@" build/hinoki data clusters "$work/shards" --out "$work/$file" --clusters 100 --batches 200 --slots 2
+  "$@" build/hinoki data clusters "$work/shards" --out "$work/$file" --overwrite --clusters 100 --batches 200 --slots 2
 }
 clusters one.h5 | tee "$work/said"
 clusters two.h5 scripts/launch/mpirun.sh -n 2 --

@@ -4,8 +4,10 @@
 
 #include <cmath>
 #include <complex>
+#include <cstring>
 #include <numbers>
 
+#include "core/safetensors.h"
 #include "tests/support/kernel_check.h"
 
 namespace hinoki::kernels {
@@ -98,6 +100,19 @@ TEST(Mfcc, FollowsTheFormulas) {
     ASSERT_EQ(mfcc_frames(int64_t(x.size())), frames);
     expect_kernel([&] { return features(x); }, reference(x), kTolerance);
   }
+}
+
+// scripts/make_golden_mfcc.py: filters of transformers, transforms and slopes of NumPy.
+TEST(Mfcc, IsWhatOtherImplementationsMake) {
+  const auto file = SafetensorsFile::open(std::string(HINOKI_SOURCE_DIR) + "/tests/golden/mfcc/expected.safetensors");
+  const StoredTensor samples = file.at("samples"), expected = file.at("features");
+  ASSERT_EQ(samples.dtype, DType::f32);
+  ASSERT_EQ(expected.shape, (Shape{63, 39}));
+  std::vector<float> x(size_t(samples.shape.numel()));
+  Values want(size_t(expected.shape.numel()));
+  std::memcpy(x.data(), samples.bytes.data(), samples.bytes.size());
+  std::memcpy(want.data(), expected.bytes.data(), expected.bytes.size());
+  expect_kernel([&] { return features(Values(x.begin(), x.end())); }, want, kTolerance);
 }
 
 TEST(Mfcc, HasNoFrameInLessThanAFrame) {

@@ -31,6 +31,12 @@ TEST(BenchKernels, RunsEveryKernelOnEveryDevice) {
   }
 }
 
+TEST(BenchKernels, LeavesOutWhatIsNotAskedFor) {
+  const KernelSpeeds speeds = bench_kernels(Device::cpu, true, "positional");
+  EXPECT_EQ(speeds.kernels.size(), 6u);
+  for (const KernelSpeed& k : speeds.kernels) EXPECT_NE(k.name.find("positional"), std::string::npos) << k.name;
+}
+
 TEST(BenchKernels, PrintsALineForEach) {
   const test::Outcome o = test::expect_outcome(0, {}, {"bench", "kernels", "--tiny", "--json"});
   std::istringstream lines(o.out);

@@ -10,8 +10,8 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/ranks.h"
 #include "tests/support/temporary_folder.h"
+#include "train/codebook_fit.h"
 #include "train/commands.h"
-#include "train/k_means.h"
 
 namespace hinoki {
 namespace {
@@ -107,10 +107,56 @@ TEST(FrameSample, BecomesTheCodebookThatAnyRanksFit) {
         c, mine, {.clusters = 12, .dim = 39, .batch_rows = 128, .batches = 30, .seeding_rows = 16384, .seed = 3});
     EXPECT_EQ(found.centres, codebook.centres);
   });
-  EXPECT_ERROR(run({"clusters", corpus_path, "--out", out, "--clusters", "100000"}), Exit::data,
+  const std::string none = (folder / "none.h5").string();
+  EXPECT_ERROR(run({"clusters", corpus_path, "--out", none, "--clusters", "100000"}), Exit::data,
                "100000 clusters are more than the ");
-  EXPECT_ERROR(run({"clusters", corpus_path, "--out", out, "--slots", "3"}), Exit::usage, "--slots 3: a power of two");
-  EXPECT_ERROR(run({"clusters", corpus_path, "--out", out, "--features", "fbank"}), Exit::usage, "\"fbank\"");
+  EXPECT_ERROR(run({"clusters", corpus_path, "--out", none, "--slots", "3"}), Exit::usage, "--slots 3: a power of two");
+  EXPECT_ERROR(run({"clusters", corpus_path, "--out", none, "--features", "fbank"}), Exit::usage, "\"fbank\"");
+  EXPECT_FALSE(std::filesystem::exists(none));
+
+  // What labels may have been made with is replaced on demand alone.
+  const std::vector<std::string> five{"clusters", corpus_path, "--out", out, "--clusters", "5", "--batches", "3"};
+  EXPECT_ERROR(run(five), Exit::usage, "codebook.h5: is there already; choose another --out, or add --overwrite");
+  EXPECT_EQ(read_codebook(out).hash(), codebook.hash());
+  std::vector<std::string> again = five;
+  again.push_back("--overwrite");
+  run(again);
+  EXPECT_EQ(read_codebook(out).clusters, 5);
+}
+
+TEST(FrameSample, RefusesRanksThatWereAskedForDifferentThings) {
+  const TemporaryFolder folder;
+  write_corpus(folder);
+  const ClusterSettings asked{
+      .corpus = folder.path().string(), .output = (folder / "out.h5").string(), .clusters = 3, .batches = 2};
+  const std::vector<std::function<void(ClusterSettings&)>> changes{
+      [](ClusterSettings& s) { s.clusters = 4; }, [](ClusterSettings& s) { s.frames = 50; },
+      [](ClusterSettings& s) { s.batch = 64; },   [](ClusterSettings& s) { s.slots = 4; },
+      [](ClusterSettings& s) { s.seed = 9; },     [](ClusterSettings& s) { s.features = "fbank"; }};
+  for (const auto& change : changes)
+    EXPECT_ERROR(test::on_ranks(2,
+                                [&](Communicator& ranks) {
+                                  ClusterSettings mine = asked;
+                                  if (ranks.rank() == 1) change(mine);
+                                  fit_codebook(ranks, mine);
+                                }),
+                 Exit::usage, "rank 1 was started with --features");
+  EXPECT_FALSE(std::filesystem::exists(asked.output));
+}
+
+TEST(FrameSample, StopsBetweenUtterances) {
+  const TemporaryFolder folder;
+  write_corpus(folder);
+  const SpeechCorpus corpus(folder.path(), "train");
+  const auto features = open_features("mfcc", corpus);
+  struct Stopped {};
+  int64_t asked = 0;
+  Solo alone;
+  const auto stop_at_five = [&] {
+    if (++asked == 5) throw Stopped();
+  };
+  EXPECT_THROW(draw_frames(alone, *features, {.frames = 1 << 20, .check_stop = stop_at_five}), Stopped);
+  EXPECT_EQ(asked, 5);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "core/base/log.h"
+#include "tests/models/tiny_hubert_folder.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 #include "tests/support/ranks.h"
@@ -113,6 +114,53 @@ TEST_F(HubertRun, ASnapshotIsAHubertFolderThatNamesItsLabels) {
   const hinoki::Run started(next);
   const Parameter& some = started.parameters().all()[3];
   EXPECT_TRUE(test::same_bits(some.value.detach(), run.parameters().find(some.name).value.detach()));
+}
+
+// Clusters of another codebook: the heads are new, from the seed, and it is said.
+TEST_F(HubertRun, StartsWithNewHeadsForOtherClusters) {
+  hinoki::Run run(tiny_.config);
+  run.step();
+  HubertConfig next = tiny_.in("next");
+  tiny_.label("others", 7);
+  next.data.labels = (tiny_.folder / "others").string();
+  next.targets.classes = 7;
+  const hinoki::Run fresh(next);
+  next.start_from = run.save();
+  set_quiet(false);
+  testing::internal::CaptureStderr();
+  const hinoki::Run started(next);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("new, from the seed, for 7 clusters: final_proj.weight, final_proj.bias, label_embeddings"),
+            said.npos)
+      << said;
+  int64_t heads = 0;
+  for (const Parameter& p : started.parameters().all()) {
+    const hinoki::Run& from = p.training_only ? fresh : run;
+    heads += p.training_only;
+    EXPECT_TRUE(test::same_bits(p.value.detach(), from.parameters().find(p.name).value.detach())) << p.name;
+  }
+  EXPECT_EQ(heads, 3);
+  next.data.do_normalize = true;
+  EXPECT_ERROR(hinoki::Run{next}, Exit::usage, "learned from sound with do_normalize");
+}
+
+TEST_F(HubertRun, RefusesToStartFromWhatLacksWeights) {
+  HubertConfig next = tiny_.in("next");
+  next.start_from = hinoki::Run(tiny_.config).save();
+  EXPECT_NO_THROW(hinoki::Run{next});
+  const std::string lost = "encoder.layers.1.attention.k_proj.weight";
+  test::Weights weights;
+  const LoadedHubert model = open_hubert(next.start_from);
+  for (const Parameter& p : model.parameters->all())
+    if (p.name != lost) weights[p.name] = p.value.detach();
+  std::filesystem::create_directories(tiny_.folder / "lacking");
+  test::write_tensors(tiny_.folder / "lacking", "model", weights);
+  for (const char* file : {"config.json", "preprocessor_config.json"})
+    std::filesystem::copy_file(next.start_from + "/" + file, tiny_.folder / "lacking" / file);
+  next.start_from = (tiny_.folder / "lacking").string();
+  EXPECT_ERROR(hinoki::Run{next}, Exit::data, "lacking: the weights lack " + lost);
+  std::filesystem::remove(tiny_.folder / "lacking/model.safetensors");
+  EXPECT_ERROR(hinoki::Run{next}, Exit::data, "holds neither model.safetensors nor model.safetensors.index.json");
 }
 
 TEST_F(HubertRun, RefusesLabelsThatDoNotFit) {

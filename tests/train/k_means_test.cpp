@@ -114,6 +114,20 @@ TEST(KMeans, RefusesWhatCannotBeClustered) {
   EXPECT_ERROR(fit(clouds(3, 10), 1, small()), Exit::failure, "3 slots are no power of two");
 }
 
+// A slot of two rows beside one of 38: together they have what each slot's equal share of the seeds would lack.
+TEST(KMeans, SeedsFromSlotsOfAnySize) {
+  const std::vector<float> rows = clouds(1, 40)[0];
+  const auto cut = rows.begin() + 2 * kDim;
+  const Slots uneven{{rows.begin(), cut}, {cut, rows.end()}};
+  KMeansSettings settings = small();
+  settings.clusters = 40;
+  settings.seeding_rows = 8;  // fewer than clusters: those count
+  const KMeans found = fit(uneven, 2, settings);
+  EXPECT_EQ(found.centres, fit(uneven, 1, settings).centres);
+  settings.clusters = 41;
+  EXPECT_ERROR(fit(uneven, 2, settings), Exit::data, "41 clusters are more than the 40 frames");
+}
+
 // Larger and smaller ones, for what another rank sends must neither overflow nor leave a gap.
 TEST(KMeans, RefusesRanksWithOtherSettings) {
   const Slots slots = clouds(2, 40);
