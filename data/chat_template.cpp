@@ -51,6 +51,12 @@ ChatTemplate ChatTemplate::named(const std::string& name) {
   return ChatTemplate(name);
 }
 
+std::optional<ChatTemplate> ChatTemplate::of_jinja(const std::string& jinja) {
+  for (const std::string& name : names())
+    if (named(name).jinja() == jinja) return named(name);
+  return std::nullopt;
+}
+
 std::string ChatTemplate::opening(Speaker speaker, bool first) const {
   if (chatml()) return say("<|im_start|>", role_of(speaker), "\n");
   const std::string line = first ? "" : "\n";

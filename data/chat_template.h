@@ -5,6 +5,7 @@
 // token after an answer is to be the end of the text; in the conversation that goes on, the next turn follows at once,
 // as in rinna's prompts, which hold no end-of-text.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,8 @@ class ChatTemplate {
   // vocabulary has no symbols for them.
   static ChatTemplate named(const std::string& name);  // Exit::usage for others
   static const std::vector<std::string>& names();
+  // The one that a model was trained with, by what its folder says (read_chat_template).
+  static std::optional<ChatTemplate> of_jinja(const std::string& jinja);
 
   const std::string& name() const { return name_; }
   // One that ends with an answer.

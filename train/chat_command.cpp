@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
-#include <map>
 
 #include "data/utf8.h"
 #include "train/commands.h"
@@ -17,8 +16,7 @@ namespace hinoki {
 namespace {
 
 struct Options {
-  std::string model, system;
-  TurnTemplate form = TurnTemplate::rinna;
+  std::string model, system, form = "model";
   std::vector<std::string> stop;
   GenerationOptions generation;
   Placement where;
@@ -57,19 +55,31 @@ bool obey(const std::string& line, Dialogue& talk) {
 
 void answer(const std::string& line, Dialogue& talk) {
   interrupted = false;
-  const size_t before = talk.turns().size();
+  const int64_t before = talk.exchanges();
   try {
     const auto show = [](const std::string& piece) { std::cout << piece << std::flush; };
     const Dialogue::Answer done = talk.say(line, show, interrupted);
     std::cout << std::endl;
     if (interrupted) std::fputs("[stopped]\n", stderr);
     if (done.dropped > 0)
-      std::fprintf(stderr, "[the model's context is full: the %zu oldest of %zu turns are forgotten]\n", done.dropped,
-                   before + 1);
+      std::fprintf(stderr, "[the model's context is full: the %zu oldest of %lld turns are forgotten]\n", done.dropped,
+                   static_cast<long long>(before + 1));
   } catch (const Error& e) {
     if (e.code != Exit::usage) throw;
     std::fprintf(stderr, "[%s]\n", e.what());
   }
+}
+
+// What the folder says, as snapshots of recipe sft do; rinna's where it says nothing.
+std::optional<ChatTemplate> find_template(const Options& o) {
+  if (o.form == "none") return std::nullopt;
+  if (o.form != "model") return ChatTemplate::named(o.form);
+  const std::string jinja = read_chat_template(o.model);
+  if (jinja.empty()) return ChatTemplate::named("rinna");
+  auto found = ChatTemplate::of_jinja(jinja);
+  require<Exit::usage>(found.has_value(), o.model,
+                       ": its chat template is none that is known here; give --template rinna, ", "chatml or none");
+  return found;
 }
 
 void run(const Options& o) {
@@ -79,7 +89,7 @@ void run(const Options& o) {
   options.end = int32_t(loaded.config.ids.eos);
   options.usable_vocab = tokenizer.size();
   options.sampling.check();
-  Dialogue talk(*loaded.model, tokenizer, o.form, options, o.stop);
+  Dialogue talk(*loaded.model, tokenizer, find_template(o), options, o.stop);
   talk.set_system(o.system);
   catch_interrupts();
   const bool terminal = isatty(STDIN_FILENO) != 0;
@@ -109,12 +119,9 @@ void add_chat_command(CLI::App& app) {
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
   command
       ->add_option("--template", o->form,
-                   "How turns become text: rinna (<NL> between turns), rinna-newline, none (default: rinna)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, TurnTemplate>{{"rinna", TurnTemplate::rinna},
-                                                                              {"rinna-newline", TurnTemplate::rinna_newline},
-                                                                              {"none", TurnTemplate::none}})
-                      .description(""))
-      ->type_name("NAME");
+                   "How turns become text: rinna, chatml, none (the bare text), or what the model's folder says")
+      ->check(CLI::IsMember({"model", "rinna", "chatml", "none"}))
+      ->capture_default_str();
   command->add_option("--system", o->system, "Text that stands before the conversation");
   o->generation.sampling.temperature = 0.7;
   add_generation_options(*command, o->generation, o->stop);

@@ -1,33 +1,24 @@
-// A conversation with a model: turns as text, the prompt that a template makes of them, and the keys and values of what
-// the model has read, so that each turn feeds it the new tokens alone.
+// A conversation with a model: its turns, and the keys and values of what the model has read of them, so that each turn
+// feeds it the new tokens alone.
 #pragma once
 #include <atomic>
 #include <functional>
+#include <optional>
 
-#include "data/tokenizer.h"
+#include "data/chat_template.h"
 #include "models/generation.h"
 #include "models/token_lines.h"
 
 namespace hinoki {
 
-// How turns become text: "ユーザー: ..." and "システム: ..." with "<NL>" between (rinna's instruction models), the same
-// with real newlines, or the bare text.
-enum class TurnTemplate : uint8_t { rinna, rinna_newline, none };
-
-// A turn: what the user said, and the model.
-struct Exchange {
-  std::string user, answer;
-};
-
-std::string render(TurnTemplate form, const std::string& system, const std::vector<Exchange>& turns);
-
 class Dialogue {
  public:
-  Dialogue(const CausalLm& model, const Tokenizer& tokenizer, TurnTemplate form, const GenerationOptions& options,
-           std::vector<std::string> stops);
+  // Without a template the model continues the bare text of all turns.
+  Dialogue(const CausalLm& model, const Tokenizer& tokenizer, std::optional<ChatTemplate> form,
+           const GenerationOptions& options, std::vector<std::string> stops);
 
   struct Answer {
-    size_t dropped = 0;  // turns that no longer fit and were forgotten, oldest first
+    size_t dropped = 0;  // questions that no longer fit and were forgotten with their answers, oldest first
     size_t fed = 0;      // tokens of the prompt that the model had not read before
   };
   // Answers `text`; `show` gets the pieces, each of whole characters. `interrupted` ends the answer when it is set. A
@@ -37,20 +28,22 @@ class Dialogue {
 
   void set_system(std::string text) { system_ = std::move(text); }
   void reset() { turns_.clear(); }
-  bool undo();  // forgets the last turn; false if there is none
-  const std::vector<Exchange>& turns() const { return turns_; }
+  bool undo();  // forgets the last question and its answer; false if there is none
+  int64_t exchanges() const { return int64_t(turns_.size()) / 2; }  // questions, each with its answer
+  const std::string& last_answer() const { return turns_.back().text; }
 
  private:
-  std::vector<int32_t> fit(std::vector<Exchange>& turns, size_t& dropped) const;
+  std::vector<int32_t> prompt(const Conversation& turns) const;
+  std::vector<int32_t> fit(Conversation& turns, size_t& dropped) const;
   size_t read(std::vector<int32_t> prompt);  // cuts the line to what it shares with the prompt
 
   const CausalLm& model_;
   const Tokenizer& tokenizer_;
-  TurnTemplate form_;
+  std::optional<ChatTemplate> form_;
   GenerationOptions options_;
   std::vector<std::string> stops_;
   std::string system_;
-  std::vector<Exchange> turns_;
+  Conversation turns_;  // of user and assistant
   TokenLines lines_;
   std::vector<int32_t> read_;  // the tokens in the line
   int64_t asked_ = 0;

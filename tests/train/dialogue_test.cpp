@@ -29,15 +29,6 @@ TEST(StopText, StopsBeforeTheFirstOfSeveral) {
   EXPECT_TRUE(stop.stopped());
 }
 
-TEST(Render, IsTheTemplate) {
-  const std::vector<Exchange> turns{{"a\nb", "c"}, {"d", ""}};
-  EXPECT_EQ(render(TurnTemplate::rinna, "", turns),
-            "ユーザー: a<NL>b<NL>システム: c<NL>ユーザー: d<NL>システム: ");
-  EXPECT_EQ(render(TurnTemplate::rinna_newline, "s", turns),
-            "s\nユーザー: a\nb\nシステム: c\nユーザー: d\nシステム: ");
-  EXPECT_EQ(render(TurnTemplate::none, "s", turns), "sa\nbcd");
-}
-
 struct Talk {
   test::TinyRun tiny;
   Tokenizer tokenizer = Tokenizer::load(tiny.folder / "spiece.model");
@@ -57,13 +48,14 @@ struct Talk {
     parameters.allocate();
     parameters.initialize(3);
   }
-  Dialogue start(int64_t tokens = 6) const {
-    return {*lm, tokenizer, TurnTemplate::none, {.sampling = {.seed = 1}, .max_tokens = tokens, .end = tokenizer.eos()}, {}};
+  Dialogue start(int64_t tokens = 6, std::optional<ChatTemplate> form = {}) const {
+    return {*lm, tokenizer, form, {.sampling = {.seed = 1}, .max_tokens = tokens, .end = tokenizer.eos()}, {}};
   }
   Dialogue::Answer say(Dialogue& c, const std::string& text, std::string* said = nullptr) {
     std::string all;
-    const auto answer = c.say(text, [&](const std::string& piece) { all += piece; }, interrupted);
-    EXPECT_EQ(all, c.turns().back().answer);
+    const auto answer = c.say(
+        text, [&](const std::string& piece) { all += piece; }, interrupted);
+    EXPECT_EQ(all, c.last_answer());
     if (said) *said = all;
     return answer;
   }
@@ -76,12 +68,11 @@ TEST(Dialogue, FeedsNewTokensAloneAndStartsAgain) {
   const auto one = t.say(c, "猫", &first);
   EXPECT_EQ(one.fed, t.tokenizer.encode("猫").size());
   const auto two = t.say(c, "犬");
-  const size_t whole = t.tokenizer.encode(render(TurnTemplate::none, "", c.turns())).size();
-  EXPECT_LT(two.fed, whole);
+  EXPECT_LT(two.fed, t.tokenizer.encode("猫" + first + "犬").size());
   t.say(alone, "猫", &again);
   EXPECT_EQ(first, again);
   EXPECT_TRUE(c.undo());
-  EXPECT_EQ(c.turns().size(), 1u);
+  EXPECT_EQ(c.exchanges(), 1);
   c.reset();
   EXPECT_FALSE(c.undo());
   EXPECT_LE(t.say(c, "猫").fed, one.fed);
@@ -93,23 +84,45 @@ TEST(Dialogue, ForgetsTheOldestTurnsThatDoNotFit) {
   size_t dropped = 0;
   for (int i = 0; i < 12; ++i) dropped += t.say(c, "猫と犬").dropped;
   EXPECT_GT(dropped, 0u);
-  EXPECT_EQ(c.turns().size() + dropped, 12u);
-  const size_t before = c.turns().size();
+  EXPECT_EQ(c.exchanges() + int64_t(dropped), 12);
+  const int64_t before = c.exchanges();
   std::string much;
   for (int i = 0; i < 60; ++i) much += "猫";
   EXPECT_ERROR(t.say(c, much), Exit::usage, "say it in fewer words");
-  EXPECT_EQ(c.turns().size(), before) << "a turn that is refused changes nothing";
+  EXPECT_EQ(c.exchanges(), before) << "a turn that is refused changes nothing";
 }
 
 TEST(Dialogue, AnInterruptEndsTheAnswer) {
   Talk t;
   Dialogue c = t.start(30);
   size_t pieces = 0;
-  c.say("猫", [&](const std::string&) { t.interrupted = ++pieces == 2; }, t.interrupted);
+  c.say(
+      "猫", [&](const std::string&) { t.interrupted = ++pieces == 2; }, t.interrupted);
   EXPECT_LE(pieces, 3u);
   t.interrupted = false;
   t.say(c, "犬");
-  EXPECT_EQ(c.turns().size(), 2u);
+  EXPECT_EQ(c.exchanges(), 2);
+}
+
+// What is fed is the template's prompt, however much of it was read before.
+TEST(Dialogue, AsksInTheFormOfItsTemplate) {
+  Talk t(256);
+  for (const std::string& name : ChatTemplate::names()) {
+    const ChatTemplate form = ChatTemplate::named(name);
+    Dialogue c = t.start(6, form);
+    c.set_system("本");
+    std::string first;
+    EXPECT_EQ(t.say(c, "猫", &first).fed,
+              form.prompt({{Speaker::system, "本"}, {Speaker::user, "猫"}}, t.tokenizer).size());
+    const std::vector<int32_t> whole = form.prompt(
+        {{Speaker::system, "本"}, {Speaker::user, "猫"}, {Speaker::assistant, first}, {Speaker::user, "犬"}},
+        t.tokenizer);
+    const size_t fed = t.say(c, "犬").fed;
+    EXPECT_GT(fed, 0u);
+    EXPECT_LT(fed, whole.size()) << name;
+    EXPECT_EQ(ChatTemplate::of_jinja(form.jinja())->name(), name);
+  }
+  EXPECT_FALSE(ChatTemplate::of_jinja("{{ messages }}"));
 }
 
 }  // namespace
