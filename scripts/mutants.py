@@ -1,5 +1,5 @@
-"""Removes each barrier, wait and commit from the CUDA kernels in turn and says which tests notice:
-mutants.py [--build build-emulated] [--limit SECONDS] [--table FILE.md] [FILE.cu|FILE.h]...
+"""Removes each barrier, wait and commit from the CUDA kernels in turn, plants each bug of scripts/planted_bugs.txt, and says
+which tests notice: mutants.py [--build build-emulated] [--limit SECONDS] [--table FILE.md] [FILE.cu|FILE.h]...
 
 A mutant is compiled and linked beside the build, never into it; the sources stay as they are. A test that fails, hangs or
 crashes has caught it. The tests of a kernel file are those of tests/**/<stem>_test.{cpp,cu}; those of a header, the tests of
@@ -32,15 +32,34 @@ def read(path):
         return file.read()
 
 
+def planted_bugs():
+    """{file: [(text, what takes its place)]}"""
+    found, path, old = {}, None, None
+    for line in read("scripts/planted_bugs.txt").split("\n"):
+        if line.startswith("- "):
+            old = line[2:]
+        elif line.startswith("+ "):
+            found[path].append((old, line[2:]))
+        elif line and not line.startswith("#"):
+            path = line
+            found[path] = []
+    return found
+
+
 def mutants_of(path):
-    """(line number, step, text without it, marked as spare)"""
+    """(line number, change, changed text, marked as spare)"""
     text = read(path)
+    for old, new in planted_bugs().get(path, []):
+        if text.count(old) != 1:
+            sys.exit(f"scripts/planted_bugs.txt: {old!r} stands {text.count(old)} times in {path}")
+        at = text.index(old)
+        yield text.count("\n", 0, at) + 1, f"`{new}` for `{old}`", text[:at] + new + text[at + len(old):], False
     for match in STEP.finditer(text):
         start = text.rfind("\n", 0, match.start()) + 1
         line = text[start:(text + "\n").index("\n", match.end())]
         if "//" in line[:match.start() - start]:
             continue
-        yield text.count("\n", 0, start) + 1, match.group(), text[:match.start()] + "((void)0)" + text[match.end():], "// spare:" in line
+        yield text.count("\n", 0, start) + 1, f"without `{match.group()}`", text[:match.start()] + "((void)0)" + text[match.end():], "// spare:" in line
 
 
 def includers(header, sources):
@@ -143,28 +162,29 @@ def try_mutant(build, path, text, sources, limit):
         return verdict(program, filter_of(sources), limit)
 
 
-HEADING = """# Barriers removed one by one
+HEADING = """# Barriers removed and bugs planted, one by one
 
 Written by `scripts/mutants.py --table docs/kernels-mutants.md`: each barrier, wait and commit of the CUDA kernels is taken out
-alone, and the tests of its file run on the emulator until one fails.
+alone, each bug of `scripts/planted_bugs.txt` is put in alone, and the tests of its file run on the emulator until one fails.
 
-| place | without | caught by | as |
+| place | change | caught by | as |
 | --- | --- | --- | --- |
 """
 
 
 def write_table(path, tried):
-    """`tried`: {file: [(line, step, kind, seen)]}"""
+    """`tried`: {file: [(line, change, kind, seen)]}"""
     rows = []
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             rows = [line for line in file.read().split("\n") if line.startswith("| `")]
     rows = [row for row in rows if row[3:].split(":")[0] not in tried]
     for name, mutants in tried.items():
-        for line, step, kind, seen in mutants:
+        for line, change, kind, seen in mutants:
             test, _, finding = seen.partition(": ") if kind == "caught" else (kind, "", seen)
             finding = re.split(r":| of \d+ bytes| at byte|, block", finding)[0].replace("|", "/")
-            rows.append(f"| `{name}:{line}` | `{step}` | {test} | {finding} |")
+            change = change.replace("|", "\\|")
+            rows.append(f"| `{name}:{line}` | {change} | {test} | {finding} |")
     rows.sort(key=lambda row: (row[3:].split(":")[0], int(re.match(r"\d+", row.split(":")[1]).group())))
     with open(path, "w", encoding="utf-8") as file:
         file.write(HEADING + "\n".join(rows) + "\n")
@@ -195,15 +215,15 @@ def main():
             if sound[tests] is not False:
                 print(f"{path}: its tests fail as it is: {seen}")
                 return 1
-        for line, step, text, spare in mutants_of(path):
+        for line, change, text, spare in mutants_of(path):
             if build is None:
-                print(f"{path}:{line} {step}")
+                print(f"{path}:{line} {change}")
                 continue
             caught, seen = try_mutant(build, path, text, users, options.limit)
             kind = "unclear" if caught is None else "caught" if caught else "spare" if spare else "survived"
             counts[kind] += 1
-            tried[path].append((line, step, kind, seen))
-            print(f"{path}:{line} without {step}: {kind}{': ' if seen else ''}{seen}", flush=True)
+            tried[path].append((line, change, kind, seen))
+            print(f"{path}:{line} {change}: {kind}{': ' if seen else ''}{seen}", flush=True)
     if build is not None and options.table:
         write_table(options.table, tried)
     if build is not None:

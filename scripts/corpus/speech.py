@@ -27,7 +27,7 @@ UNSEEN_SHARE = 0.08  # of the sentences, by their hash
 
 def target_seconds(text):
     if text == "ci":
-        return 290.0
+        return 720.0
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([mh])", text)
     if not found or float(found[1]) <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not `ci`, minutes (30m) or hours (2h)")
@@ -138,7 +138,7 @@ def write(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description="Make a Japanese speech corpus with Open JTalk.")
-    parser.add_argument("amount", help="ci (5 minutes), or minutes (30m) or hours (2h) of speech")
+    parser.add_argument("amount", help="ci (12 minutes), or minutes (30m) or hours (2h) of speech")
     parser.add_argument("outdir")
     parser.add_argument("--refresh", action="store_true", help="ask the mirror for newer packages now, not once a day")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ mkdir -p "$work"
 scripts/corpus/speech.sh "${SPEECH:-20m}" "$work/corpus"
 build/hinoki data speech --input "$work/corpus/train.tsv" --output "$work/shards" --validation-fraction 0.06
 build/hinoki train configs/hubert_tiny_chain.toml "run=$work/hubert" "corpus=$work/shards"
-pretrained=$(find "$work/hubert" -type d -path '*snapshots/step-*' -prune | LC_ALL=C sort | tail -n 1)
+pretrained=$(find "$work/hubert/2/train/snapshots" -mindepth 1 -maxdepth 1 -name 'step-????????' | LC_ALL=C sort | tail -n 1)
 
 # The last character error rate that a run has measured, in per cent: cer RUN
 cer() {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A recogniser of real Japanese speech: trains the tiny HuBERT on the corpus that tests/end_to_end/speech.sh leaves, up to a
-# bar that an untrained one misses, and has it write down what it has not heard before. Needs a build.
+# bar that an untrained one misses. Of 3 minutes that are labelled it must learn more after pretraining on all 12 than from
+# random weights, in as many steps. Then it writes down what it has not heard before. Needs a build.
 #   tests/end_to_end/recognise.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-build/speech}
 bar=0.9  # nothing at all is 1
-rm -rf "$work/untrained" "$work/recogniser" "$work/texts"
+rm -rf "$work/untrained" "$work/scratch" "$work/recogniser" "$work/texts"
 
 fail() {
   echo "recognise: $*" >&2
@@ -30,8 +31,13 @@ train() {  # RUN OVERRIDE...
 train "$work/untrained" train.steps=1  # at the rate with which warming up begins
 before=$(cer "$work/untrained")
 below $bar "$before" || fail "an untrained model has a CER of $before: the bar is no bar"
-train "$work/recogniser" train.steps=300
+train "$work/scratch" train.steps=300 data.hours=0.05
+scratch=$(cer "$work/scratch")
+pretrained=$(find "$work/chain/1/train/snapshots" -mindepth 1 -maxdepth 1 -name 'step-????????' | LC_ALL=C sort | tail -n 1)
+[ -n "$pretrained" ] || fail "tests/end_to_end/speech.sh has left no pretrained snapshot in $work/chain/1"
+train "$work/recogniser" train.steps=300 data.hours=0.05 "start_from=$pretrained"
 reached=$(cer "$work/recogniser")
+below "$reached" "$scratch" || fail "after pretraining the CER is $reached, from random weights $scratch"
 below "$reached" $bar || fail "a CER of $reached where $bar is asked for"
 
 # Other sentences and voices, as text, cues and JSON; a file that is broken does not keep the others from theirs.
@@ -47,4 +53,4 @@ code=0
 build/hinoki transcribe "$snapshot" "$work/texts/broken.wav" "$sound" >"$work/texts/said" || code=$?
 [ $code = 3 ] || fail "exit code $code for a broken file"
 [ -s "$work/texts/said" ] || fail "a broken file kept another one from its text"
-echo "recognise: a CER of $reached ($before before training)"
+echo "recognise: a CER of $reached after pretraining, $scratch from random weights ($before before training)"
