@@ -7,9 +7,6 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-// libsndfile 1.2 forgets the Vorbis headers of a file that it then refuses.
-extern "C" const char* __lsan_default_suppressions() { return "leak:libvorbis\n"; }
-
 namespace hinoki {
 namespace {
 
