@@ -110,6 +110,7 @@ ask() {
     2) echo "launch: a second SIG$1: all ranks end at once" >&3 ;;
   esac
   [ -n "$mpirun" ] || return 0
+  [ $asked != 2 ] || sleep 1  # two signals that mpirun finds at once would be one
   if [ $asked -le 2 ]; then kill -USR1 "$mpirun"; else kill -KILL "$mpirun"; fi 2>/dev/null || true
 }
 for signal in TERM INT USR1 HUP; do

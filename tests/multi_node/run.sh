@@ -186,8 +186,12 @@ kill -TERM $launcher
 wait_for_line "launch: SIGTERM: all ranks save"
 kill -TERM $launcher
 wait_for_line "launch: a second SIGTERM: all ranks end at once"
-sleep 0.5
+for ((i = 0; i < 200; ++i)); do
+  [ -n "$(pids_of_ranks alpha)" ] || break
+  sleep 0.05
+done
 [ -z "$(pids_of_ranks alpha)" ] || fail "rank 0 lives on"
+[ ! -e run/status/rank-0.json ] || fail "rank 0 waited for the other instead: $(cat run/status/rank-0.json)"
 kill -KILL "$rank_of_beta"
 expect_code 130
 
