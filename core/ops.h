@@ -161,6 +161,30 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
 int64_t loss_chunk_rows(int64_t vocabulary);
 // The loss of each row instead, f64 [rows], ignored rows 0. No gradient.
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels);
+// log softmax(x W^T)[label] of each row, f64 [rows] on the CPU, 0 where the label is -100, for losses that are more than
+// its sum: the backward pass makes the logits again, four products in all. With `entropies`, sets it to those of the
+// rows' softmax in nats, f64 [rows] on the CPU, without gradient.
+Tensor linear_log_probs(const Tensor& x, const Tensor& weight, const Tensor& labels, Tensor* entropies = nullptr);
+
+// Sum over pairs of -log sigmoid(chosen - rejected) + centring * (chosen + rejected)^2, [] in f64, for rewards
+// [2 * pairs], chosen and rejected in turns: the loss of a reward model (Bradley & Terry 1952; Ouyang et al.
+// 2022), and the penalty that keeps its rewards around zero (Eisenstein et al. 2023).
+Tensor pairwise_loss(const Tensor& rewards, double centring = 0);
+
+enum class DpoLoss { sigmoid, hinge, ipo };
+// Direct preference optimisation: the sum over pairs, [] in f64, of a loss of the margin
+//   m = (chosen - reference_chosen) - (rejected - reference_rejected)
+// in sums of log-probabilities f64 [2 * pairs], chosen and rejected in turns, on the CPU:
+//   sigmoid  -(1 - smoothing) log sigmoid(beta m) - smoothing log sigmoid(-beta m)   (Rafailov et al. 2023; smoothing:
+//            the share of pairs whose order is wrong, Mitchell 2023)
+//   hinge    max(0, 1 - beta m)                                                      (Zhao et al. 2023)
+//   ipo      (m - 1 / (2 beta))^2                                                    (Azar et al. 2023)
+// No gradient goes to the reference.
+Tensor dpo_loss(const Tensor& log_probs, const Tensor& reference, double beta, DpoLoss form = DpoLoss::sigmoid,
+                double smoothing = 0);
+// Sums of rows that follow each other: y[i] = sum of x[ends[i - 1], ends[i]), f64 on the CPU, in order, for x [rows];
+// ends do not decrease, and the last one is the number of rows.
+Tensor segment_sums(const Tensor& x, const std::vector<int64_t>& ends);
 
 // Connectionist temporal classification (Graves et al. 2006): the sum over rows of -log p(labels | logits), [] in f64,
 // over all alignments of a row's labels with its first `frames` frames. logits [batch, time, classes]; frames and

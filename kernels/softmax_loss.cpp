@@ -30,6 +30,16 @@ template <class T>
   });
 }
 
+// Nats of the softmax. A logit of -inf adds nothing, though 0 * inf is NaN.
+template <class T>
+[[gnu::flatten]] double entropy(const T* x, T max, int64_t n) {
+  const Two<T> sums = two_sums_of<T>(n, [=](int64_t i) {
+    const T below = x[i] - max, e = exp_not_positive(below);
+    return Two<T>{e, e * (below > T(-1000) ? below : T(-1000))};
+  });
+  return __builtin_log(double(sums.first)) - double(sums.second) / double(sums.first);
+}
+
 template <class T>
 void multiply(T* x, T factor, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= factor;
@@ -51,15 +61,18 @@ void row(const SoftmaxLoss& k, int64_t r) {
   if (k.best) k.best[r] = first_equal(x, max, k.vocabulary);
   if (ignored) {
     k.loss[r] = 0;
+    if (k.entropy) k.entropy[r] = 0;
     if (k.gradient) std::memset(x, 0, size_t(k.vocabulary) * sizeof(T));
     return;
   }
   const double distance = double(max) - double(x[label]);
+  if (k.entropy) k.entropy[r] = entropy(x, max, k.vocabulary);
   const T sum = k.gradient ? exponentiate(x, max, k.vocabulary) : sum_of_exponentials(x, max, k.vocabulary);
   k.loss[r] = distance + __builtin_log(double(sum));
   if (!k.gradient) return;
-  multiply(x, T(k.scale / double(sum)), k.vocabulary);
-  x[label] -= T(k.scale);
+  const double scale = k.weights ? k.scale * k.weights[r] : k.scale;
+  multiply(x, T(scale / double(sum)), k.vocabulary);
+  x[label] -= T(scale);
 }
 
 const bool ready = softmax_loss.provide(kTarget, [](const SoftmaxLoss& k, Stream) {

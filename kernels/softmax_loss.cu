@@ -109,9 +109,25 @@ __global__ void __launch_bounds__(kMostThreads) loss_of_row(SoftmaxLoss k, Fault
     first = block_min(first, INT_MAX);
     if (threadIdx.x == 0) k.best[row] = first == INT_MAX ? 0 : first;  // all are NaN
   }
+  if (k.entropy != nullptr) {
+    float below = 0;  // the sum of exp(x - largest) (x - largest)
+    if (known)
+      each_piece<wide>(k.vocabulary, [&](int64_t c) {
+        float x[wide];
+        load(x, again + c);
+#pragma unroll
+        for (int j = 0; j < wide; ++j) {
+          const float distance = fmaxf(x[j] - largest, -1000.0f);  // a logit of -inf adds nothing
+          below += __expf(distance) * distance;
+        }
+      });
+    below = block_sum(below);
+    if (threadIdx.x == 0) k.entropy[row] = known ? log(double(sum)) - double(below) / double(sum) : 0;
+  }
   if (threadIdx.x == 0) k.loss[row] = known ? double(largest) - double(at_label) + log(double(sum)) : 0;
   if (!k.gradient) return;
-  const float scale = float(k.scale), factor = known ? float(k.scale / double(sum)) : 0;
+  const double weighted = k.weights != nullptr ? k.scale * k.weights[row] : k.scale;
+  const float scale = float(weighted), factor = known ? float(weighted / double(sum)) : 0;
   each_piece<wide>(k.vocabulary, [&](int64_t c) {
     float x[wide] = {};
     if (known) {
@@ -134,7 +150,7 @@ const bool ready = softmax_loss.provide(Device::cuda, [](const SoftmaxLoss& k, S
     constexpr int kWide = kVector<T>;
     const int64_t bytes = k.vocabulary * int64_t(sizeof(T));
     const bool vectors = vector_aligned(static_cast<const T*>(k.logits), k.vocabulary);
-    const bool kept = bytes <= kSharedBytes && (k.gradient || k.best != nullptr);
+    const bool kept = bytes <= kSharedBytes && (k.gradient || k.best != nullptr || k.entropy != nullptr);
     const auto kernel = vectors ? kept ? loss_of_row<T, kWide, true> : loss_of_row<T, kWide, false>
                         : kept ? loss_of_row<T, 1, true>
                                 : loss_of_row<T, 1, false>;

@@ -9,6 +9,9 @@
 
 namespace hinoki {
 
+// Does a model have the map from hidden states to logits? One that only reads, as a reward model does, has none.
+enum class LanguageHead { own, none };
+
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
@@ -24,10 +27,11 @@ class CausalLm {
   // Empty caches for `lines` sequences of up to `capacity` tokens.
   virtual std::vector<KeyValueCache> make_caches(int64_t lines, int64_t capacity) const = 0;
 
-  // The output projection [vocab, width]; the embedding itself if tied.
+  // The output projection [vocab, width]; the embedding itself if tied; undefined without a head.
   virtual const Tensor& head() const = 0;
+  virtual const Tensor& token_embedding() const = 0;  // [vocab, width]
   virtual int64_t max_positions() const = 0;
-  Device device() const { return head().device(); }
+  Device device() const { return token_embedding().device(); }
 
   // logits [batch, time, vocab] of hidden states.
   Tensor logits(const Tensor& hidden) const { return linear(hidden, head()); }

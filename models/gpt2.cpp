@@ -34,8 +34,7 @@ struct Layer {
 
 class Gpt2 final : public CausalLm {
  public:
-  Gpt2(const Gpt2Config& config, Parameters& parameters)
-      : Gpt2(config, Scope(parameters), Scope(parameters) / "transformer") {}
+  Gpt2(const Gpt2Config& config, Scope below, LanguageHead head) : Gpt2(config, below, below / "transformer", head) {}
 
   Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                 std::vector<Tensor>* states) const override {
@@ -68,18 +67,20 @@ class Gpt2 final : public CausalLm {
   }
 
   const Tensor& head() const override { return head_; }
+  const Tensor& token_embedding() const override { return wte_; }
   int64_t max_positions() const override { return config_.n_positions; }
 
  private:
-  Gpt2(const Gpt2Config& c, Scope top, Scope root)
+  Gpt2(const Gpt2Config& c, Scope top, Scope root, LanguageHead head)
       : config_(c),
         wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))),
         wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, reading(c))),
         embed_dropout_(root / "drop", c.embd_pdrop),
         layers_(make_layers(root / "h", c)),
         final_norm_(root / "ln_f", c.n_embd, c.layer_norm_epsilon),
-        head_(c.tie_word_embeddings ? wte_
-                                    : (top / "lm_head").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))) {}
+        head_(head == LanguageHead::none ? Tensor()
+              : c.tie_word_embeddings    ? wte_
+                                         : (top / "lm_head").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))) {}
 
   static std::vector<Layer> make_layers(Scope s, const Gpt2Config& c) {
     std::vector<Layer> layers;
@@ -133,9 +134,9 @@ void Gpt2Config::check() const {
   gelu_form(activation_function);
 }
 
-std::unique_ptr<CausalLm> make_gpt2(const Gpt2Config& config, Parameters& parameters) {
+std::unique_ptr<CausalLm> make_gpt2(const Gpt2Config& config, Scope below, LanguageHead head) {
   config.check();
-  return std::make_unique<Gpt2>(config, parameters);
+  return std::make_unique<Gpt2>(config, below, head);
 }
 
 }  // namespace hinoki

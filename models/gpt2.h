@@ -37,6 +37,6 @@ struct Gpt2Config {
   void check() const;
 };
 
-std::unique_ptr<CausalLm> make_gpt2(const Gpt2Config& config, Parameters& parameters);
+std::unique_ptr<CausalLm> make_gpt2(const Gpt2Config& config, Scope below, LanguageHead head);
 
 }  // namespace hinoki

@@ -68,7 +68,17 @@ struct Layer {
 
 class GptNeox final : public CausalLm {
  public:
-  GptNeox(const GptNeoxConfig& config, Parameters& parameters) : GptNeox(config, Scope(parameters)) {}
+  GptNeox(const GptNeoxConfig& config, Scope root, LanguageHead head)
+      : config_(config),
+        embed_in_((root / "gpt_neox" / "embed_in")
+                      .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
+        embed_dropout_(root / "gpt_neox" / "emb_dropout", config.hidden_dropout),
+        layers_(make_layers(root / "gpt_neox" / "layers", config)),
+        final_norm_(root / "gpt_neox" / "final_layer_norm", config.hidden_size, config.layer_norm_eps),
+        head_(head == LanguageHead::none  ? Tensor()
+              : config.tie_word_embeddings ? embed_in_
+                                           : (root / "embed_out")
+                                                 .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {}
 
   Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                 std::vector<Tensor>* states) const override {
@@ -97,21 +107,10 @@ class GptNeox final : public CausalLm {
   }
 
   const Tensor& head() const override { return head_; }
+  const Tensor& token_embedding() const override { return embed_in_; }
   int64_t max_positions() const override { return config_.max_position_embeddings; }
 
  private:
-  GptNeox(const GptNeoxConfig& config, Scope root)
-      : config_(config),
-        embed_in_((root / "gpt_neox" / "embed_in")
-                      .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
-        embed_dropout_(root / "gpt_neox" / "emb_dropout", config.hidden_dropout),
-        layers_(make_layers(root / "gpt_neox" / "layers", config)),
-        final_norm_(root / "gpt_neox" / "final_layer_norm", config.hidden_size, config.layer_norm_eps),
-        head_(
-            config.tie_word_embeddings
-                ? embed_in_
-                : (root / "embed_out").parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {}
-
   static std::vector<Layer> make_layers(Scope s, const GptNeoxConfig& c) {
     std::vector<Layer> layers;
     for (int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(s / i, c);
@@ -184,9 +183,9 @@ void GptNeoxConfig::check() const {
   gelu_form(hidden_act);
 }
 
-std::unique_ptr<CausalLm> make_gpt_neox(const GptNeoxConfig& config, Parameters& parameters) {
+std::unique_ptr<CausalLm> make_gpt_neox(const GptNeoxConfig& config, Scope below, LanguageHead head) {
   config.check();
-  return std::make_unique<GptNeox>(config, parameters);
+  return std::make_unique<GptNeox>(config, below, head);
 }
 
 }  // namespace hinoki

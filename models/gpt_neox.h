@@ -51,6 +51,6 @@ struct GptNeoxConfig {
   void check() const;  // Exit::usage on a contradiction
 };
 
-std::unique_ptr<CausalLm> make_gpt_neox(const GptNeoxConfig& config, Parameters& parameters);
+std::unique_ptr<CausalLm> make_gpt_neox(const GptNeoxConfig& config, Scope below, LanguageHead head);
 
 }  // namespace hinoki

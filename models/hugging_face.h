@@ -5,6 +5,7 @@
 
 #include "core/safetensors.h"
 #include "models/model.h"
+#include "models/reward_model.h"
 
 namespace hinoki {
 
@@ -15,10 +16,12 @@ struct SpecialIds {
 
 struct HuggingFaceConfig {
   ModelConfig model;
-  SpecialIds ids;
+  SpecialIds ids = {};
+  bool scores = false;  // texts (models/reward_model.h), and writes none
 };
 
-// Reads FOLDER/config.json of a GPTNeoXForCausalLM or GPT2LMHeadModel; keys that are absent have the defaults of the
+// Reads FOLDER/config.json of a GPTNeoXForCausalLM or GPT2LMHeadModel, or of the ForSequenceClassification of either
+// with one label; keys that are absent have the defaults of the
 // transformers class. Anything this program would compute differently is refused by name (Exit::data).
 HuggingFaceConfig read_hugging_face_config(const std::string& folder);
 // The text of config.json and of generation_config.json. `dtype`: of the weights beside it.
@@ -73,5 +76,12 @@ struct LoadedModel {
 // Weights as of WeightSource::get and on_device. A folder of adapters (models/peft.h) gives its base with them merged
 // in.
 LoadedModel load_model(const std::string& folder, Device device = Device::cpu, DType dtype = DType::f32);
+
+struct LoadedRewardModel {
+  HuggingFaceConfig config;
+  std::unique_ptr<Parameters> parameters;
+  std::unique_ptr<RewardModel> model;
+};
+LoadedRewardModel load_reward_model(const std::string& folder, Device device = Device::cpu, DType dtype = DType::f32);
 
 }  // namespace hinoki

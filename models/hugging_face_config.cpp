@@ -68,6 +68,13 @@ HuggingFaceConfig read_hugging_face_config(const std::string& folder) {
   else
     fail<Exit::data>(file, ": model_type \"", type,
                      "\" is not a language model that is known here; gpt_neox and gpt2 are");
+  for (const Json& name : json.value("architectures", Json::array()))
+    config.scores |= name.is_string() && name.get<std::string>().ends_with("ForSequenceClassification");
+  if (config.scores) {
+    const Json labels = json.value("id2label", Json::object());
+    require<Exit::data>(labels.size() == 1, file, ": has ", labels.size(),
+                        " labels; a reward model has one (num_labels = 1)");
+  }
   for (const auto& [key, id] : {std::pair{"bos_token_id", &config.ids.bos},
                                 {"eos_token_id", &config.ids.eos},
                                 {"pad_token_id", &config.ids.pad}})
@@ -86,7 +93,7 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
   if (config.model.is_gpt2()) {
     Gpt2Config c = config.model.gpt2;
     c.fields(write);
-    json["architectures"] = {"GPT2LMHeadModel"};
+    json["architectures"] = {config.scores ? "GPT2ForSequenceClassification" : "GPT2LMHeadModel"};
     json["model_type"] = "gpt2";
     json["n_ctx"] = c.n_positions;
     json["scale_attn_weights"] = true;
@@ -95,7 +102,7 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
     c.fields(write);
     json.erase("init");
     json.erase("rope_scaling_factor");
-    json["architectures"] = {"GPTNeoXForCausalLM"};
+    json["architectures"] = {config.scores ? "GPTNeoXForSequenceClassification" : "GPTNeoXForCausalLM"};
     json["model_type"] = "gpt_neox";
     // The old keys for transformers 4, the new ones for 5.
     Json& rope = json["rope_parameters"];
@@ -105,6 +112,10 @@ std::string print_hugging_face_config(const HuggingFaceConfig& config, DType dty
       rope["rope_type"] = "linear";
       rope["factor"] = c.rope_scaling_factor;
     }
+  }
+  if (config.scores) {
+    json["id2label"] = {{"0", "reward"}};
+    json["label2id"] = {{"reward", 0}};
   }
   json["torch_dtype"] = dtype == DType::bf16 ? "bfloat16" : dtype == DType::f16 ? "float16" : "float32";
   json["use_cache"] = true;

@@ -159,13 +159,32 @@ void WeightSource::check_all_used(const Parameters& parameters) const {
   }
 }
 
+namespace {
+
+std::unique_ptr<Parameters> parameters_from(const WeightSource& source, Device device, DType dtype) {
+  const auto get = [source](const std::string& name, const Shape& shape) { return source.get(name, shape); };
+  return std::make_unique<Parameters>(on_device(get, device, dtype));
+}
+
+}  // namespace
+
 LoadedModel load_model(const std::string& folder, Device device, DType dtype) {
   if (is_adapter_folder(folder)) return load_adapted(folder, device, dtype);
   LoadedModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
+  require<Exit::usage>(!loaded.config.scores, folder, ": is a reward model: it scores texts, and writes none");
   const WeightSource source(folder);
-  loaded.parameters = std::make_unique<Parameters>(on_device(
-      [source](const std::string& name, const Shape& shape) { return source.get(name, shape); }, device, dtype));
+  loaded.parameters = parameters_from(source, device, dtype);
   loaded.model = make_model(loaded.config.model, *loaded.parameters);
+  source.check_all_used(*loaded.parameters);
+  return loaded;
+}
+
+LoadedRewardModel load_reward_model(const std::string& folder, Device device, DType dtype) {
+  LoadedRewardModel loaded{.config = read_hugging_face_config(folder), .parameters = {}, .model = {}};
+  require<Exit::usage>(loaded.config.scores, folder, ": is no reward model: train one with recipe = \"reward\"");
+  const WeightSource source(folder);
+  loaded.parameters = parameters_from(source, device, dtype);
+  loaded.model = std::make_unique<RewardModel>(loaded.config.model, *loaded.parameters);
   source.check_all_used(*loaded.parameters);
   return loaded;
 }

@@ -20,6 +20,7 @@ struct LowRank {
   // Of the linear map at `s`, if `s` is one of the targets.
   LowRank(const Scope& s, int64_t in, int64_t out);
 
+  bool there() const { return a.defined(); }
   bool on() const;
   Tensor operator()(const Tensor& x) const;
 };

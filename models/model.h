@@ -30,7 +30,11 @@ struct ModelConfig {
   int64_t width() const { return is_gpt2() ? gpt2.n_embd : gpt_neox.hidden_size; }
 };
 
-std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Parameters& parameters);
+// `below`: where its parameters are. A model without a head of its own predicts no tokens (CausalLm::head).
+std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Scope below, LanguageHead head = LanguageHead::own);
+inline std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Parameters& parameters) {
+  return make_model(config, Scope(parameters));
+}
 
 // Floating-point operations of one token, forward and backward, in sequences of `time` tokens; a multiply-add is two.
 // Attention is counted in full (no causal halving), the way PyTorch's figures are counted. Weights that do not learn
@@ -39,6 +43,7 @@ struct TokenCost {
   double products = 0, attention = 0;
   double total() const { return products + attention; }
 };
-TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn = true);
+TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn = true,
+                     LanguageHead head = LanguageHead::own);
 
 }  // namespace hinoki

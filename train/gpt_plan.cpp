@@ -50,10 +50,11 @@ Parameters parameters_of(const PassSize& what) {
 
 Plan plan_pass(const PassSize& what) {
   Parameters parameters = parameters_of(what);
-  make_model(what.model, parameters);
+  make_model(what.model, Scope(parameters), what.head);
   Plan plan = plan_buffers(parameters);
   const LayerMemory layer(what.model, what.lora.rank);
-  const int64_t tokens = what.batch * what.sequence, vocabulary = what.model.vocab_size();
+  const int64_t tokens = what.batch * what.sequence;
+  const int64_t vocabulary = what.head == LanguageHead::own ? what.model.vocab_size() : 0;
   // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
   const double kept = double(what.model.layers()) * layer.kept(what.recompute);
   const double logits = double(std::min(tokens, loss_chunk_rows(vocabulary))) * double(vocabulary);

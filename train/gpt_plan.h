@@ -11,6 +11,7 @@ struct PassSize {
   Recompute recompute = Recompute::none;
   DType dtype = DType::f32;  // of weights and activations
   LoraConfig lora = {};
+  LanguageHead head = LanguageHead::own;
 };
 Plan plan_pass(const PassSize& what);
 

@@ -63,6 +63,7 @@ std::string Progress::line(const StepReport& r) const {
   std::string text = format("step %*lld/%lld | loss %.4f | lr %.2e | norm %.3f | %s %s",
                             int(std::to_string(steps_).size()), (long long)r.step, (long long)steps_, r.loss,
                             r.learning_rate, r.gradient_norm, grouped(int64_t(rate())).c_str(), work_.unit.c_str());
+  if (!r.shown.text.empty()) text += " | " + r.shown.text;
   if (peak_gflops_ > 0) text += format(" | %.0f %% of peak", 100 * share_of_peak());
   text += " | " + mebibytes(double(memory_use().peak + scratch_total()));
   if (r.step < steps_ && steps_seen_ > 0)

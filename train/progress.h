@@ -5,9 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "train/tensorboard.h"
 #include "train/throughput.h"
 
 namespace hinoki {
+
+// What a step has shown beside its loss.
+struct Shown {
+  std::string text;  // for people: "accuracy 0.91"; empty: nothing
+  std::vector<Scalar> scalars;
+};
 
 struct StepReport {
   int64_t step = 0;  // finished steps
@@ -18,6 +25,7 @@ struct StepReport {
   double seconds = 0;             // of this step
   int stop = 0;                   // the signal that asked any rank to stop, or 0
   bool warned = false;            // some rank has something to tell
+  Shown shown = {};
   std::string skipped = {};       // why the weights were left as they were; empty: they were updated
   // Where the run went back: to the step of a snapshot, and on without so many rows of the data's order.
   struct Rewind {

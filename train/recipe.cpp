@@ -1,10 +1,12 @@
 #include "train/recipe.h"
 
 #include "train/ctc_task.h"
+#include "train/dpo_task.h"
 #include "train/gpt_task.h"
 #include "train/hubert_chain.h"
 #include "train/hubert_task.h"
 #include "train/model_folder.h"
+#include "train/reward_task.h"
 #include "train/sft_task.h"
 
 namespace hinoki {
@@ -37,12 +39,14 @@ std::unique_ptr<Recipe> read_recipe(const ConfigNode& tree) {
   const std::string name = node ? config::read_text(*node, "recipe") : "gpt";
   if (name == "gpt") return read_after<GptConfig>(tree);
   if (name == "sft") return read_after<SftConfig>(tree);
+  if (name == "reward") return read_after<RewardConfig>(tree);
+  if (name == "dpo") return read_after<DpoConfig>(tree);
   if (name == "hubert") return read_as<HubertConfig>(tree);
   if (name == "ctc") return read_as<CtcConfig>(tree);
   require<Exit::usage>(name != kHubertChain, node->place,
                        ": a chain of runs is for `hinoki train` alone; give the config "
                        "of one of its stages");
-  fail<Exit::usage>(node->place, ": recipe \"", name, "\" is not known; gpt, sft, hubert and ctc are");
+  fail<Exit::usage>(node->place, ": recipe \"", name, "\" is not known; gpt, sft, reward, dpo, hubert and ctc are");
 }
 
 }  // namespace hinoki

@@ -102,6 +102,7 @@ void Run::resume(const std::string& snapshot) {
   task_->check_snapshot(snapshot);
   prefetch_.reset();
   state_ = load_snapshot(snapshot, texts(), parameters_, *optimizer_);
+  task_->recall(snapshot);
 }
 
 Run::StepExamples Run::make_step(int64_t step, int64_t shift) const {
@@ -151,6 +152,7 @@ StepReport Run::step(int stop) {
         [this, shift = state_.data_shift](int64_t step) { return make_step(step, shift); }, state_.step);
   const Trace trace("step", "step", state_.step + 1);
   const double start = now();
+  Trace("before the step"), task_->before_step(state_.step, ranks_);
   const StepExamples examples = (Trace("wait for data"), prefetch_->next());
   const double got_data = now();
   StepSums sums = accumulate(examples);
@@ -170,6 +172,7 @@ StepReport Run::step(int stop) {
                     .busy = sums.busy_of};
   const double mean = 1 / double(sums.targets);
   report.loss = sums.loss * mean;
+  report.shown = task_->after_step(ranks_);
   report.gradient_norm = mean * std::sqrt(std::accumulate(sums.chunk_norms.begin(), sums.chunk_norms.end(), 0.0));
   const std::string wrong = objection(config_.guard, report, state_);
   if (!wrong.empty()) {
@@ -248,7 +251,8 @@ StepReport::Rewind Run::rewind(const std::string& what) {
 }
 
 double Run::start_saving(std::function<void()> before_publishing) {
-  return saving_->start(state_, std::move(before_publishing));
+  return saving_->start(
+      {.state = state_, .before_publishing = std::move(before_publishing), .remembered = task_->remembered()});
 }
 
 std::string Run::save() {

@@ -12,12 +12,11 @@ Saving::Saving(SnapshotTexts texts, const Parameters& parameters, const Optimize
   if (sharded || ranks.first()) writer_.reserve(snapshot_pieces(parameters, optimizer));
 }
 
-double Saving::start(const RunState& state, std::function<void()> before_publishing) {
+double Saving::start(SaveRequest request) {
   if (!sharded_ && !ranks_.first()) return 0;
-  SaveRequest request{.state = state, .before_publishing = std::move(before_publishing)};
-  const auto check = [&] {
+  const auto check = [&, step = request.state.step] {
     const std::string bad = find_not_finite_weight(parameters_);
-    require<Exit::numerical>(bad.empty(), "step ", state.step, ": not finite is ", bad,
+    require<Exit::numerical>(bad.empty(), "step ", step, ": not finite is ", bad,
                              "; no snapshot was written of it");
   };
   if (!sharded_) {

@@ -13,8 +13,7 @@ class Saving {
          bool sharded);
 
   // Every rank calls these at the same step. Where the optimizer is whole, rank 0 needs no other for them.
-  double start(const RunState& state,
-               std::function<void()> before_publishing);  // the seconds that training stood still
+  double start(SaveRequest request);                      // the seconds that training stood still
   void finish();                                          // waits until what was started is published
   void settle() { writer_.wait(); }  // only until this rank's thread has nothing to do; asks no other rank
 

@@ -91,6 +91,7 @@ void SnapshotWriter::write_part(const std::string& folder) {
     files->write(known_);
   }
   if (publication_) write_texts(folder, texts_, request_.state);
+  if (publication_ && request_.remembered) request_.remembered(folder);
   part_done_ = true;
 }
 

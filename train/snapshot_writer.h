@@ -22,6 +22,7 @@ struct SaveRequest {
 
   RunState state;
   std::function<void()> before_publishing = {};  // called on the writer's thread
+  std::function<void(const std::string& folder)> remembered = {};  // writes what else the task goes on from; likewise
   Clock::time_point asked = Clock::now();        // since when training waits
 };
 

@@ -8,6 +8,7 @@
 
 #include "models/layers.h"
 #include "train/communicator.h"
+#include "train/progress.h"
 #include "train/tensorboard.h"
 
 namespace hinoki {
@@ -34,6 +35,9 @@ class Task {
   virtual std::unique_ptr<Examples> examples(int64_t step, int64_t first, int64_t rows) const = 0;
   // The loss summed over the targets, f64 [].
   virtual Tensor loss(const Examples& examples, const Pass& pass) const = 0;
+  // Called before the first loss of a step, and after the last, by all ranks together.
+  virtual void before_step(int64_t, Communicator&) {}
+  virtual Shown after_step(Communicator&) { return {}; }
   // The same bits on any number of ranks.
   virtual Validation validate(Communicator& ranks) const = 0;
   // Texts that show what was learned in `step` steps.
@@ -48,8 +52,16 @@ class Task {
   virtual void start_from(const std::string& folder, Parameters& parameters) const;
   // Refuses a snapshot (Exit::snapshot) that this task cannot go on from, for what lies beside the weights.
   virtual void check_snapshot(const std::string& folder) const = 0;
+  // What a task has to remember between steps: what writes it as it is now into a snapshot's folder (called on another
+  // thread, while this goes on), and its way back.
+  virtual std::function<void(const std::string& folder)> remembered() const { return {}; }
+  virtual void recall(const std::string&) {}
   // What makes a folder of weights one that transformers opens. Called on another thread; holds no reference to this.
   virtual std::function<void(const std::string& folder)> model_texts() const = 0;
 };
+
+// Fills parameters from a folder of a language model's weights, or of adapters and what they adapt. What begins with
+// `may_lack` keeps its values if the folder lacks it.
+void fill_from(const std::string& folder, Parameters& parameters, std::string_view may_lack = {});
 
 }  // namespace hinoki

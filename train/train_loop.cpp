@@ -19,13 +19,15 @@ bool due(int64_t step, int64_t every, int64_t last) { return step == last || (ev
 }  // namespace
 
 void Records::step(const StepReport& r, const Progress& progress, double goodput) {
-  write(r.step, {{"train/loss", r.loss},
-                 {"train/learning_rate", r.learning_rate},
-                 {"train/gradient_norm", r.gradient_norm},
-                 {"speed/seconds", r.seconds},
-                 {rate_, progress.rate()},
-                 {"speed/share_of_peak", progress.share_of_peak()},
-                 {"speed/goodput", goodput}});
+  std::vector<Scalar> all{{"train/loss", r.loss},
+                          {"train/learning_rate", r.learning_rate},
+                          {"train/gradient_norm", r.gradient_norm},
+                          {"speed/seconds", r.seconds},
+                          {rate_, progress.rate()},
+                          {"speed/share_of_peak", progress.share_of_peak()},
+                          {"speed/goodput", goodput}};
+  all.insert(all.end(), r.shown.scalars.begin(), r.shown.scalars.end());
+  write(r.step, all);
 }
 
 void Records::samples(int64_t step, const std::vector<std::string>& texts) {

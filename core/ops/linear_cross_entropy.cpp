@@ -1,12 +1,8 @@
 // The output projection and its loss, a chunk of rows at a time. While a chunk's logits exist they become their own
 // gradient, and both products that need it are done at once: three products in all, none of them again in the backward
 // pass, and never more logits than one chunk's.
-#include <algorithm>
-
-#include "core/ops.h"
+#include "core/ops/head_chunks.h"
 #include "kernels/elementwise.h"
-#include "kernels/gemm.h"
-#include "kernels/softmax_loss.h"
 
 namespace hinoki {
 
@@ -18,56 +14,6 @@ int64_t loss_chunk_rows(int64_t vocab) {
 
 namespace {
 
-struct Problem {
-  const Tensor &x, &weight, &labels;
-  int64_t rows, width, vocab;
-
-  Problem(const Tensor& x, const Tensor& weight, const Tensor& labels)
-      : x(x), weight(weight), labels(labels), rows(x.size(0)), width(x.size(-1)), vocab(weight.size(0)) {
-    require(x.rank() == 2 && x.contiguous() && weight.rank() == 2 && weight.contiguous() && weight.size(1) == width,
-            "linear_cross_entropy: x ", x.shape(), ", weight ", weight.shape(), " [vocab, width]");
-    require(labels.dtype() == DType::i32 && labels.shape() == Shape{rows} && labels.contiguous(),
-            "linear_cross_entropy: labels ", labels.dtype(), labels.shape(), " for ", rows, " rows");
-  }
-
-  char* row(const Tensor& t, int64_t i) const {
-    return static_cast<char*>(t.data()) + i * width * int64_t(size_of(t.dtype()));
-  }
-
-  // Calls body(first row, rows, logits) for each chunk, losses filled in and, with `gradient`, logits = dlogits.
-  template <class Body>
-  void each_chunk(double* losses, bool gradient, const Body& body) const {
-    const int64_t chunk = std::min(loss_chunk_rows(vocab), rows);
-    Tensor logits = empty({chunk, vocab}, x.dtype(), x.device());
-    for (int64_t i = 0; i < rows; i += chunk) {
-      const int64_t n = std::min(chunk, rows - i);
-      kernels::gemm.run(x.device(), x.stream(),
-                        {.a = row(x, i),
-                         .b = weight.data(),
-                         .c = logits.data(),
-                         .m = n,
-                         .n = vocab,
-                         .k = width,
-                         .lda = width,
-                         .ldb = width,
-                         .ldc = vocab,
-                         .b_transposed = true,
-                         .dtype = x.dtype(),
-                         .b_dtype = weight.dtype()});
-      kernels::softmax_loss.run(x.device(), x.stream(),
-                                {.logits = logits.data(),
-                                 .labels = static_cast<const int32_t*>(labels.data()) + i,
-                                 .loss = losses + i,
-                                 .gradient = gradient,
-                                 .rows = n,
-                                 .vocabulary = vocab,
-                                 .first_row = i,
-                                 .dtype = x.dtype()});
-      body(i, n, logits);
-    }
-  }
-};
-
 void scale_in_place(const Tensor& t, double factor) {
   if (factor != 1 && t.defined())
     kernels::scale.run(t.device(), t.stream(),
@@ -77,8 +23,8 @@ void scale_in_place(const Tensor& t, double factor) {
 }  // namespace
 
 Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels) {
-  const Problem problem(x, weight, labels);
-  const int64_t rows = problem.rows, width = problem.width, vocab = problem.vocab;
+  const HeadChunks problem("linear_cross_entropy", x, weight, labels);
+  const int64_t rows = problem.rows;
   const bool gradient = recording({x, weight});
   const Sink to_x(x), to_weight(weight, wide(x.dtype()));
   Tensor losses = empty({rows}, DType::f64, x.device());
@@ -87,37 +33,8 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
   const Sink::Target dweight = gradient ? to_weight.open() : Sink::Target{};
   const bool zero = dweight.tensor.defined() && rows == 0 && !dweight.accumulate;
   if (zero) set_zero(dweight.tensor);
-  problem.each_chunk(static_cast<double*>(losses.data()), gradient, [&](int64_t i, int64_t n, const Tensor& dlogits) {
-    if (dx.defined())
-      kernels::gemm.run(x.device(), x.stream(),
-                        {.a = dlogits.data(),
-                         .b = weight.data(),
-                         .c = problem.row(dx, i),
-                         .m = n,
-                         .n = width,
-                         .k = vocab,
-                         .lda = vocab,
-                         .ldb = width,
-                         .ldc = width,
-                         .dtype = x.dtype(),
-                         .b_dtype = weight.dtype()});
-    if (dweight.tensor.defined())
-      kernels::gemm.run(x.device(), x.stream(),
-                        {.a = dlogits.data(),
-                         .b = problem.row(x, i),
-                         .c = dweight.data(),
-                         .m = vocab,
-                         .n = width,
-                         .k = n,
-                         .lda = vocab,
-                         .ldb = width,
-                         .ldc = width,
-                         .a_transposed = true,
-                         .accumulate = i > 0 || dweight.accumulate,
-                         .dtype = x.dtype(),
-                         .b_dtype = x.dtype(),
-                         .c_dtype = dweight.tensor.dtype()});
-  });
+  problem.each({.losses = static_cast<double*>(losses.data()), .gradient = gradient},
+               [&](int64_t i, int64_t n, const Tensor& dlogits) { problem.gradients(i, n, dlogits, dx, dweight); });
   Tensor total = zeros({}, DType::f64);
   losses = to_device(losses, Device::cpu);
   for (int64_t i = 0; i < rows; ++i) *total.as<double>() += losses.as<double>()[i];
@@ -134,9 +51,9 @@ Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor&
 }
 
 Tensor linear_cross_entropy_rows(const Tensor& x, const Tensor& weight, const Tensor& labels) {
-  const Problem problem(x, weight, labels);
+  const HeadChunks problem("linear_cross_entropy_rows", x, weight, labels);
   const Tensor losses = empty({problem.rows}, DType::f64, x.device());
-  problem.each_chunk(static_cast<double*>(losses.data()), false, [](int64_t, int64_t, const Tensor&) {});
+  problem.each({.losses = static_cast<double*>(losses.data())}, [](int64_t, int64_t, const Tensor&) {});
   return to_device(losses, Device::cpu);
 }
 

@@ -340,5 +340,59 @@ TEST(ChatRows, WhatIsTooLongIsRefusedDroppedOrCut) {
   EXPECT_GT(none.dropped(), 0);
 }
 
+// Both texts of a preference, side by side, with the same beginning and labels of the answers alone.
+TEST(ChatRows, PreferencesComeInPairs) {
+  std::string lines;
+  for (int i = 0; i < 50; ++i)
+    lines += say("{\"prompt\": [{\"role\": \"user\", \"content\": \"", i, "は\"}, {\"role\": \"assistant\", \"content\": \"何\"}, ",
+                 "{\"role\": \"user\", \"content\": \"猫\"}], \"chosen\": \"犬です。\", \"rejected\": \"本",
+                 std::string(size_t(i % 7) * 3, '.'), "\"}\n");
+  Prepared p(lines);
+  p.settings.kind = ChatSource::Kind::preferences;
+  p.run();
+  const ChatCorpus corpus(p.settings.output, "train", kPreferences, tokenizer().hash());
+  const int64_t length = 128;
+  const ChatRows rows(corpus, {.length = length, .ended = true}, 3);
+  std::set<int64_t> seen;
+  for (int64_t row = 0; row < rows.count(); ++row) {
+    RowArrays r(length);
+    rows.fill_row(row, r.row());
+    const std::vector<ChatSpan> spans = rows.spans(row);
+    ASSERT_EQ(spans.size() % 2, 0u);
+    int64_t at = 0, targets = 0;
+    for (size_t i = 0; i < spans.size(); ++i) {
+      EXPECT_EQ(spans[i].begin, at);
+      at = spans[i].end;
+      EXPECT_EQ(spans[i].example, spans[i & ~size_t{1}].example + int64_t(i % 2));
+      seen.insert(spans[i].example);
+      const auto ids = corpus.ids(spans[i].example);
+      EXPECT_TRUE(std::equal(ids.begin(), ids.end(), r.ids.begin() + spans[i].begin));
+      EXPECT_EQ(r.ids[size_t(at - 1)], tokenizer().eos());
+      const Answer last = corpus.answers(spans[i].example).back();
+      for (int64_t t = spans[i].begin; t < at; ++t) {
+        const int64_t in = t - spans[i].begin;
+        const bool answered = last.begin - 1 <= in && in <= last.end - 1;
+        EXPECT_EQ(r.labels[size_t(t)] != ChatRows::kIgnored, answered) << in;
+        targets += answered;
+        EXPECT_EQ(r.segments[size_t(t)], int32_t(i));
+      }
+    }
+    EXPECT_EQ(rows.targets(row), targets);
+  }
+  EXPECT_EQ(int64_t(seen.size()), corpus.count());
+
+  // Cut short, both begin at the same token.
+  int64_t longest = 0;
+  for (int64_t i = 0; i < corpus.count(); ++i) longest = std::max(longest, int64_t(corpus.ids(i).size()));
+  const ChatRows cut(corpus, {.length = 2 * (longest - 2), .packed = false, .overlong = Overlong::truncate}, 1);
+  EXPECT_GT(cut.truncated(), 0);
+  for (int64_t row = 0; row < cut.count(); ++row) {
+    const auto lost = [&](const ChatSpan& s) { return int64_t(corpus.ids(s.example).size()) - (s.end - s.begin); };
+    const std::vector<ChatSpan> spans = cut.spans(row);
+    EXPECT_EQ(lost(spans[0]), lost(spans[1]));
+  }
+  EXPECT_ERROR(ChatRows(corpus, {.length = 2 * longest - 2}, 1), Exit::data, " for two; set data.sequence to more");
+}
+
 }  // namespace
 }  // namespace hinoki

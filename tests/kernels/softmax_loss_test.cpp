@@ -17,15 +17,16 @@ struct Case {
   double scale = 1;
   Values logits = uniform(rows * vocabulary, -8, 8, 1);
   std::vector<int32_t> labels = {};
+  Values weights = uniform(rows, -2, 2, 3);
 
   Case(int64_t rows, int64_t vocabulary, double scale = 1) : rows(rows), vocabulary(vocabulary), scale(scale) {
     for (int64_t r = 0; r < rows; ++r) labels.push_back(r % 5 == 3 ? kIgnoredLabel : int32_t((r * 7919) % vocabulary));
   }
 };
 
-// Losses, the best of each row, and what becomes of the logits.
+// Losses, entropies, the best of each row, and what becomes of the logits.
 Values reference(const Case& c, bool gradient) {
-  Values loss, best, logits = c.logits;
+  Values loss, entropies, best, logits = c.logits;
   for (int64_t r = 0; r < c.rows; ++r) {
     const double* const x = c.logits.data() + r * c.vocabulary;
     const int64_t top = std::max_element(x, x + c.vocabulary) - x;
@@ -33,32 +34,37 @@ Values reference(const Case& c, bool gradient) {
     for (int64_t v = 0; v < c.vocabulary; ++v) sum += std::exp(x[v] - x[top]);
     const bool ignored = c.labels[r] == kIgnoredLabel;
     loss.push_back(ignored ? 0 : std::log(sum) + x[top] - x[c.labels[r]]);
+    double below = 0;
+    for (int64_t v = 0; v < c.vocabulary; ++v) below += std::exp(x[v] - x[top]) / sum * (x[v] - x[top]);
+    entropies.push_back(ignored ? 0 : std::log(sum) - below);
     best.push_back(double(top));
     for (int64_t v = 0; gradient && v < c.vocabulary; ++v)
       logits[r * c.vocabulary + v] =
-          ignored ? 0 : c.scale * (std::exp(x[v] - x[top]) / sum - (v == c.labels[r] ? 1 : 0));
+          ignored ? 0 : c.scale * c.weights[r] * (std::exp(x[v] - x[top]) / sum - (v == c.labels[r] ? 1 : 0));
   }
-  return loss + best + logits;
+  return loss + entropies + best + logits;
 }
 
 template <class T>
-Values run(const Case& c, bool gradient, bool best = true) {
+Values run(const Case& c, bool gradient, bool more = true) {
   Operand<T> logits(c.logits);
   Operand<int32_t> labels(c.labels);
-  Operand<double> loss(c.rows);
+  Operand<double> loss(c.rows), entropies(c.rows), weights(c.weights);
   Operand<int32_t> tops(c.rows);
   softmax_loss.run(here(), {},
                    {.logits = logits.data(),
                     .labels = labels.data(),
                     .loss = loss.data(),
-                    .best = best ? tops.data() : nullptr,
+                    .best = more ? tops.data() : nullptr,
+                    .entropy = more ? entropies.data() : nullptr,
                     .gradient = gradient,
                     .scale = c.scale,
+                    .weights = more ? weights.data() : nullptr,
                     .rows = c.rows,
                     .vocabulary = c.vocabulary,
                     .first_row = 100,
                     .dtype = dtype_of<T>()});
-  return loss.values() + (best ? tops.values() : Values{}) + logits.values();
+  return loss.values() + (more ? entropies.values() + tops.values() : Values{}) + logits.values();
 }
 
 TEST(SoftmaxLoss, IsLogSumExpMinusTheLabel) {
@@ -82,7 +88,7 @@ TEST(SoftmaxLoss, TakesBf16) {
     for (const bool gradient : {false, true}) {
       const Values expected = reference(c, gradient);
       Values tolerance(expected.size(), (16 + 2 * (double(vocabulary) / 32 + 8)) * epsilon<float>());
-      for (size_t i = 12; i < expected.size(); ++i) tolerance[i] += std::abs(expected[i]) * epsilon<bf16>() / 2;
+      for (size_t i = 18; i < expected.size(); ++i) tolerance[i] += std::abs(expected[i]) * epsilon<bf16>() / 2;
       expect_on_cuda([&] { return run<bf16>(c, gradient); }, expected, tolerance);
     }
   }
@@ -117,9 +123,10 @@ TEST(SoftmaxLoss, StaysFiniteForLogitsOfEverySize) {
   c.labels = {1, 1};
   const auto losses = [&] {
     const Values all = run<float>(c, true);
-    return Values{all[0], all[1]};
+    return Values{all[0], all[1], all[2], all[3]};
   };
-  expect_everywhere(losses, {2000 + std::log1p(std::exp(-1.0)), 0}, Values{1e-4, 0});
+  const double p = 1 / (1 + std::exp(-1.0)), entropy = -p * std::log(p) - (1 - p) * std::log1p(-p);
+  expect_everywhere(losses, {2000 + std::log1p(std::exp(-1.0)), 0, entropy, 0}, Values{1e-4, 0, 1e-6, 0});
 }
 
 TEST(SoftmaxLoss, IgnoredRowsCannotPoison) {
