@@ -193,4 +193,27 @@ Tensor segment_sums(const Tensor& x, const std::vector<int64_t>& ends);
 Tensor ctc_loss(const Tensor& logits, const Tensor& frames, const Tensor& labels, const Tensor& label_lengths,
                 int64_t blank);
 
+// One number for each token of an answer, f64 [rows] on the CPU: what was true of it when the answer was sampled, and
+// what its scores have made of it since. No gradient goes there.
+struct PpoRows {
+  Tensor old_log_probs, advantages, old_values, returns;
+};
+struct PpoLossOptions {
+  double clip = 0.2, value_clip = 0.2, value_weight = 0.1;
+};
+struct PpoLoss {
+  Tensor total;                           // [] in f64: the policy's loss + value_weight * the value's
+  double policy = 0, value = 0;           // sums over rows
+  double clipped = 0, value_clipped = 0;  // rows where the clipped term is the larger one: they have no gradient
+  double approximate_kl = 0;              // sum of 0.5 * (log r)^2
+  double ratio = 0, ratio_squared = 0;    // sums of r and r^2
+  double largest_deviation = 0;           // largest |r - 1|
+};
+// Proximal policy optimisation (Schulman et al. 2017, equation 7; the value's clip is that of its reference code). With
+// r = exp(log_prob - old_log_prob) and the advantage A, the sum over rows of max(-A r, -A clip(r, 1 - clip, 1 + clip));
+// with the value v, v' = clip(v, old - value_clip, old + value_clip) and return R, 0.5 * max((v - R)^2, (v' - R)^2).
+// log_probs and values are f32, f64 or bf16 [rows], each on any device; all is computed row by row, in f64 on the CPU:
+// rows are few.
+PpoLoss ppo_loss(const Tensor& log_probs, const Tensor& values, const PpoRows& rows, const PpoLossOptions& options);
+
 }  // namespace hinoki
