@@ -1,5 +1,6 @@
 #include "train/sft_task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/in_quotes.h"
@@ -157,28 +158,38 @@ Validation SftTask::validate(Communicator& ranks) const {
       .loss = nats, .text = text, .scalars = {{"validation/loss", nats}, {"validation/perplexity", std::exp(nats)}}};
 }
 
-std::vector<int32_t> SftTask::prompt_ids(const std::string& question) const {
-  return template_.prompt({{Speaker::user, question}}, tokenizer_);
-}
-
-GenerationOptions SftTask::sample_options(int64_t step) const {
-  return {.sampling = {.temperature = 0.7, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(step)},
-          .max_tokens = config_.samples.tokens,
-          .end = tokenizer_.eos(),
-          .usable_vocab = tokenizer_.size()};
+// A conversation as `hinoki chat` has it, with room for samples.prompts one by one.
+Dialogue SftTask::interview(int64_t step) const {
+  const GenerationOptions options{
+      .sampling = {.temperature = 0.7, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(step)},
+      .max_tokens = config_.samples.tokens,
+      .end = tokenizer_.eos(),
+      .usable_vocab = tokenizer_.size()};
+  size_t longest = 0;
+  for (const std::string& question : config_.samples.prompts)
+    longest = std::max(longest, template_.prompt({{Speaker::user, question}}, tokenizer_).size());
+  const int64_t room = int64_t(longest) + std::min(options.max_tokens, model_->max_positions());
+  return {*model_, tokenizer_, template_, options, {}, room};
 }
 
 std::vector<std::string> SftTask::samples(int64_t step) const {
   std::vector<std::string> texts;
-  if (config_.samples.tokens == 0) return texts;
-  for (const std::string& question : config_.samples.prompts)
-    texts.push_back(question + "\n" + tokenizer_.decode(generate(*model_, prompt_ids(question), sample_options(step))));
+  if (config_.samples.tokens == 0 || config_.samples.prompts.empty()) return texts;
+  Dialogue talk = interview(step);
+  const std::atomic<bool> interrupted{false};
+  for (const std::string& question : config_.samples.prompts) {
+    talk.reset();
+    talk.say(question, [](const std::string&) {}, interrupted);
+    texts.push_back(question + "\n" + talk.last_answer());
+  }
   return texts;
 }
 
 void SftTask::check_end() const {
+  if (config_.samples.tokens == 0 || config_.samples.prompts.empty()) return;
+  const Dialogue talk = interview(0);
   for (const std::string& question : config_.samples.prompts) try {
-      check_generation(*model_, prompt_ids(question), sample_options(0));
+      talk.check(question);
     } catch (const Error& e) {
       throw Error(e.code, say("samples.prompts: ", in_quotes(question), ": ", e.what()));
     }
