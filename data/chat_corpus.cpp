@@ -126,7 +126,7 @@ ChatCorpus::ChatCorpus(const std::filesystem::path& folder, const std::string& s
            .tokenizer_hash = file.text("tokenizer"),
            .vocabulary_size = file.integer("vocabulary_size"),
            .end = int32_t(file.integer("end"))};
-  require<Exit::data>(info_.kind == kind, path_, " holds ", info_.kind, ", ", kind, " are needed: `hinoki data ",
+  require<Exit::data>(kind.empty() || info_.kind == kind, path_, " holds ", info_.kind, ", ", kind, " are needed: `hinoki data ",
                       kind == kConversations ? "chat" : "preferences", "` makes them");
   require<Exit::data>(tokenizer_hash.empty() || info_.tokenizer_hash == tokenizer_hash, path_,
                       " was made with the tokenizer ", info_.tokenizer_hash, ", this one is ", tokenizer_hash,

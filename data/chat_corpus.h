@@ -58,7 +58,8 @@ class ChatCorpusWriter {
 
 class ChatCorpus {
  public:
-  // Of another kind, another tokenizer or damaged: Exit::data with what to do.
+  // Of another kind, another tokenizer or damaged: Exit::data with what to do. Where `kind` or `tokenizer_hash` is
+  // empty, any will do.
   ChatCorpus(const std::filesystem::path& folder, const std::string& split, const std::string& kind,
              const std::string& tokenizer_hash);
 

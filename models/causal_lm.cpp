@@ -11,6 +11,17 @@ Tensor CausalLm::loss(const Tensor& ids, const Tensor& labels, const Tensor& seg
   return linear_cross_entropy(reshape(x, {ids.numel(), x.size(-1)}), head(), labels.view({labels.numel()}));
 }
 
+Tensor CausalLm::hidden_rows(const Tensor& ids, const Tensor& segments, const Tensor& rows, const Pass& pass) const {
+  const Tensor x = hidden(ids, segments, pass);
+  return gather_rows(reshape(x, {ids.numel(), x.size(-1)}), rows);
+}
+
+Tensor CausalLm::loss(const Tensor& ids, const LabelledRows& labelled, const Tensor& segments, const Pass& pass) const {
+  const Tensor x = hidden_rows(ids, segments, labelled.rows, pass);
+  const Trace trace("loss");
+  return linear_cross_entropy(x, head(), labelled.labels);
+}
+
 Tensor CausalLm::from_input(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const {
   if (recompute != Recompute::inputs) return f(x);
   return hinoki::recompute([f](const std::vector<Tensor>& in) { return std::vector{f(in[0])}; }, {x})[0];

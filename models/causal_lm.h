@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/labelled_rows.h"
 #include "models/layers.h"
 
 namespace hinoki {
@@ -37,6 +38,10 @@ class CausalLm {
   Tensor logits(const Tensor& hidden) const { return linear(hidden, head()); }
   // Sum of -log p over labels (i32 [batch, time], -100 ignored), [] in f64.
   Tensor loss(const Tensor& ids, const Tensor& labels, const Tensor& segments, const Pass& pass) const;
+  // hidden() at the places `rows` (i32 [count], counted through the batch) alone: [count, width].
+  Tensor hidden_rows(const Tensor& ids, const Tensor& segments, const Tensor& rows, const Pass& pass) const;
+  // The loss of the same labels, for batches of which little is learned: logits of other places are never made.
+  Tensor loss(const Tensor& ids, const LabelledRows& labelled, const Tensor& segments, const Pass& pass) const;
 
   Recompute recompute = Recompute::none;
 

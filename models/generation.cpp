@@ -116,10 +116,14 @@ const char* name_of(Ending ending) {
   return names[size_t(ending)];
 }
 
+void GenerationOptions::check() const {
+  sampling.check();
+  require<Exit::usage>(max_tokens >= 0, "generate: ", max_tokens, " new tokens are negative");
+  require<Exit::usage>(lines >= 0, "generate: ", lines, " sequences at a time are negative");
+}
+
 void check_generation(const CausalLm& model, std::span<const int32_t> prompt, const GenerationOptions& options) {
-  options.sampling.check();
-  require<Exit::usage>(options.max_tokens >= 0, "generate: ", options.max_tokens, " new tokens are negative");
-  require<Exit::usage>(options.lines >= 0, "generate: ", options.lines, " sequences at a time are negative");
+  options.check();
   require<Exit::usage>(!prompt.empty(), "generate: the prompt has no tokens; give some text or a begin-of-text id");
   require<Exit::usage>(int64_t(prompt.size()) < model.max_positions() || options.max_tokens == 0,
                        "generate: the prompt has ", prompt.size(), " tokens, the model's positions end at ",

@@ -15,6 +15,8 @@ struct GenerationOptions {
   int64_t usable_vocab = 0;     // ids from here on are padding of the vocabulary and never drawn; 0: all are usable
   int64_t lines = 0;            // sequences that grow together; a waiting one takes the place of one that ends. 0: all
   bool log_probabilities = false;
+
+  void check() const;  // Exit::usage
 };
 
 enum class Ending { end_token, stopped, most_tokens, no_positions };  // `stopped`: by `emit`

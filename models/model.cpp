@@ -13,11 +13,10 @@ std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Scope below, Lan
   return config.is_gpt2() ? make_gpt2(config.gpt2, below, head) : make_gpt_neox(config.gpt_neox, below, head);
 }
 
-TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn, LanguageHead head) {
+TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn, double predicting) {
   const double width = double(config.width()), layers = double(config.layers());
   const double inner = double(config.is_gpt2() ? config.gpt2.n_inner : config.gpt_neox.intermediate_size);
-  const double of_head = head == LanguageHead::own ? double(config.vocab_size()) * width : 0;
-  const double weights = layers * (4 * width * width + 2 * width * inner) + of_head;
+  const double weights = layers * (4 * width * width + 2 * width * inner) + predicting * double(config.vocab_size()) * width;
   return {.products = (weights_learn ? 6 : 4) * weights, .attention = 3 * layers * 4 * double(time) * width};
 }
 

@@ -38,12 +38,11 @@ inline std::unique_ptr<CausalLm> make_model(const ModelConfig& config, Parameter
 
 // Floating-point operations of one token, forward and backward, in sequences of `time` tokens; a multiply-add is two.
 // Attention is counted in full (no causal halving), the way PyTorch's figures are counted. Weights that do not learn
-// have no gradient.
+// have no gradient. Logits are made for the share `predicting` of the tokens.
 struct TokenCost {
   double products = 0, attention = 0;
   double total() const { return products + attention; }
 };
-TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn = true,
-                     LanguageHead head = LanguageHead::own);
+TokenCost token_cost(const ModelConfig& config, int64_t time, bool weights_learn = true, double predicting = 1);
 
 }  // namespace hinoki

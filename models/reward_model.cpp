@@ -11,9 +11,7 @@ RewardModel::RewardModel(const ModelConfig& config, Parameters& parameters)
                  .parameter("weight", {1, config.width()}, normal_init(1 / std::sqrt(double(config.width()) + 1)))) {}
 
 Tensor RewardModel::operator()(const Tensor& ids, const Tensor& segments, const Tensor& last, const Pass& pass) const {
-  const Tensor x = layers_->hidden(ids, segments, pass);
-  const Tensor ends = gather_rows(reshape(x, {ids.numel(), x.size(-1)}), last);
-  return reshape(linear(ends, score_), {last.numel()});
+  return reshape(linear(layers_->hidden_rows(ids, segments, last, pass), score_), {last.numel()});
 }
 
 }  // namespace hinoki

@@ -23,19 +23,26 @@ struct Options {
   MatrixStorage storage = MatrixStorage::as_stored;
 };
 
-std::atomic<bool> interrupted{false};
+// False while there is an answer to interrupt.
+std::atomic<bool> interrupted{true};
 
-// Ctrl-C ends an answer, not the program.
+// Ctrl-C ends an answer. Where there is none, or it did not end, it does what it does to other programs.
 void catch_interrupts() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_handler = [](int number) {
+    if (!interrupted.exchange(true)) return;
+    signal(number, SIG_DFL);
+    raise(number);
+  };
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
 }
 
 constexpr const char* kHelp =
-    "/reset forgets the conversation, /undo the last turn, /system TEXT sets what stands before it, /quit ends\n";
+    "/reset forgets the conversation, /undo the last turn, /system TEXT sets what stands before it, /quit ends; so "
+    "does "
+    "Ctrl-C, which in an answer ends that alone\n";
 
 // False: the conversation is over.
 bool obey(const std::string& line, Dialogue& talk) {
@@ -83,12 +90,14 @@ std::optional<ChatTemplate> find_template(const Options& o) {
 }
 
 void run(const Options& o) {
+  require_utf8("--system", o.system);
+  for (const std::string& stop : o.stop) require_utf8("--stop", stop);
   const LoadedModel loaded = open_model(o.model, o.where, o.storage);
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   GenerationOptions options = o.generation;
   options.end = int32_t(loaded.config.ids.eos);
   options.usable_vocab = tokenizer.size();
-  options.sampling.check();
+  options.check();
   Dialogue talk(*loaded.model, tokenizer, find_template(o), options, o.stop);
   talk.set_system(o.system);
   catch_interrupts();
@@ -105,7 +114,7 @@ void run(const Options& o) {
       continue;
     }
     if (line[0] != '/')
-      answer(line, talk);
+      answer(line, talk), interrupted = true;
     else if (!obey(line, talk))
       break;
   }
@@ -114,7 +123,9 @@ void run(const Options& o) {
 }  // namespace
 
 void add_chat_command(CLI::App& app) {
-  auto* command = app.add_subcommand("chat", "Talk with a model: a line in, an answer out");
+  auto* command = app.add_subcommand("chat",
+                                     "Talk with a model: a line in, an answer out. Ctrl-C ends an answer; "
+                                     "at the prompt, or a second time, the program");
   auto o = std::make_shared<Options>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
   command

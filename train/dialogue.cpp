@@ -12,13 +12,13 @@ constexpr int64_t kLeastAnswer = 16;  // tokens that a prompt must leave, or as 
 }  // namespace
 
 Dialogue::Dialogue(const CausalLm& model, const Tokenizer& tokenizer, std::optional<ChatTemplate> form,
-                   const GenerationOptions& options, std::vector<std::string> stops)
-    : model_(model),
-      tokenizer_(tokenizer),
+                   const GenerationOptions& options, std::vector<std::string> stops, int64_t room)
+    : tokenizer_(tokenizer),
       form_(std::move(form)),
       options_(options),
       stops_(std::move(stops)),
-      lines_(model, options.sampling, 1, model.max_positions(), options.usable_vocab) {
+      lines_(model, options.sampling, 1, room > 0 ? std::min(room, model.max_positions()) : model.max_positions(),
+             options.usable_vocab) {
   if (!form_) return;
   for (const std::string& next : form_->stops()) stops_.push_back(next);  // of a model that would ask itself
 }
@@ -41,7 +41,7 @@ std::vector<int32_t> Dialogue::prompt(const Conversation& turns) const {
 
 // The prompt of the turns that fit.
 std::vector<int32_t> Dialogue::fit(Conversation& turns, size_t& dropped) const {
-  const int64_t room = model_.max_positions() - std::min(kLeastAnswer, std::max<int64_t>(1, options_.max_tokens));
+  const int64_t room = lines_.capacity() - std::min(kLeastAnswer, std::max<int64_t>(1, options_.max_tokens));
   while (true) {
     std::vector<int32_t> prompt = this->prompt(turns);
     require<Exit::usage>(!prompt.empty(), "chat: this says nothing that the tokenizer knows");
@@ -52,6 +52,13 @@ std::vector<int32_t> Dialogue::fit(Conversation& turns, size_t& dropped) const {
     turns.erase(turns.begin(), turns.begin() + 2);
     ++dropped;
   }
+}
+
+void Dialogue::check(const std::string& text) const {
+  Conversation turns = turns_;
+  turns.push_back({Speaker::user, text});
+  size_t dropped = 0;
+  fit(turns, dropped);
 }
 
 size_t Dialogue::read(std::vector<int32_t> prompt) {
@@ -88,7 +95,7 @@ Dialogue::Answer Dialogue::say(const std::string& text, const std::function<void
     const int32_t token = lines_.grow({&growth, 1})[0].token;
     if (token == options_.end) break;
     give(stop.add(decode.feed(token)));
-    if (stop.stopped() || int64_t(read_.size()) >= model_.max_positions()) break;
+    if (stop.stopped() || int64_t(read_.size()) >= lines_.capacity()) break;
     read_.push_back(token);
     next = std::span(read_).last(1);
   }

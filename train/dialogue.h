@@ -13,9 +13,10 @@ namespace hinoki {
 
 class Dialogue {
  public:
-  // Without a template the model continues the bare text of all turns.
+  // Without a template the model continues the bare text of all turns. An answer ends before `stops` and before what
+  // begins the template's next turn. `room`: tokens of a conversation at most; 0: as many as the model has positions.
   Dialogue(const CausalLm& model, const Tokenizer& tokenizer, std::optional<ChatTemplate> form,
-           const GenerationOptions& options, std::vector<std::string> stops);
+           const GenerationOptions& options, std::vector<std::string> stops, int64_t room = 0);
 
   struct Answer {
     size_t dropped = 0;  // questions that no longer fit and were forgotten with their answers, oldest first
@@ -25,6 +26,9 @@ class Dialogue {
   // turn that does not fit alone is Exit::usage and changes nothing.
   Answer say(const std::string& text, const std::function<void(const std::string&)>& show,
              const std::atomic<bool>& interrupted);
+
+  // Throws what say() would.
+  void check(const std::string& text) const;
 
   void set_system(std::string text) { system_ = std::move(text); }
   void reset() { turns_.clear(); }
@@ -37,7 +41,6 @@ class Dialogue {
   std::vector<int32_t> fit(Conversation& turns, size_t& dropped) const;
   size_t read(std::vector<int32_t> prompt);  // cuts the line to what it shares with the prompt
 
-  const CausalLm& model_;
   const Tokenizer& tokenizer_;
   std::optional<ChatTemplate> form_;
   GenerationOptions options_;

@@ -10,10 +10,8 @@ namespace {
 
 // Sums of log-probabilities of answers, or their means: IPO's margin is one of a token.
 Tensor answer_log_probs(const CausalLm& model, const PairExamples& here, const Pass& pass, DpoLoss form) {
-  const Tensor& ids = here.batch.ids;
-  const Tensor x = model.hidden(ids, here.batch.segments, pass);
-  const Tensor answered = gather_rows(reshape(x, {ids.numel(), x.size(-1)}), here.answered);
-  const Tensor sums = segment_sums(linear_log_probs(answered, model.head(), here.answer_labels), here.answer_ends);
+  const Tensor x = model.hidden_rows(here.batch.ids, here.batch.segments, here.answers.rows, pass);
+  const Tensor sums = segment_sums(linear_log_probs(x, model.head(), here.answers.labels), here.answer_ends);
   if (form != DpoLoss::ipo) return sums;
   const Tensor shares = empty_like(sums);
   for (size_t i = 0; i < here.answer_ends.size(); ++i)
@@ -45,8 +43,8 @@ Plan plan_of(const DpoConfig& c) {
 
 // Of the layers, forward, backward and forward in the reference; the head sees answers alone, and is not counted.
 Throughput throughput_of(const DpoConfig& c) {
-  const double learning = token_cost(c.model, c.data.sequence, !c.adapts(), LanguageHead::none).total();
-  const double reading = token_cost(c.model, c.data.sequence, true, LanguageHead::none).total() / 3;
+  const double learning = token_cost(c.model, c.data.sequence, !c.adapts(), 0).total();
+  const double reading = token_cost(c.model, c.data.sequence, true, 0).total() / 3;
   return {.one = "token",
           .many = "tokens",
           .unit = "tok/s",

@@ -5,7 +5,6 @@
 #include <iostream>
 #include <optional>
 
-#include "core/base/in_quotes.h"
 #include "core/base/json.h"
 #include "data/stop_text.h"
 #include "data/tokenizer.h"
@@ -29,11 +28,6 @@ struct Options {
   MatrixStorage storage = MatrixStorage::as_stored;
   bool output_ids = false;
 };
-
-void require_utf8(const char* option, const std::string& text) {
-  const size_t good = utf8_valid_until(text);
-  require<Exit::usage>(good == text.size(), option, " ", in_quotes(text), " is not UTF-8 at byte ", good);
-}
 
 void print_ids(const std::vector<int32_t>& ids) {
   for (size_t i = 0; i < ids.size(); ++i) std::printf("%s%d", i ? " " : "", ids[i]);

@@ -3,6 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <map>
 
+#include "core/base/in_quotes.h"
+#include "data/utf8.h"
+
 namespace hinoki {
 
 void add_generation_options(CLI::App& command, GenerationOptions& options, std::vector<std::string>& stop) {
@@ -15,6 +18,11 @@ void add_generation_options(CLI::App& command, GenerationOptions& options, std::
       ->capture_default_str();
   command.add_option("--seed", s.seed, "The same seed draws the same tokens")->capture_default_str();
   command.add_option("--stop", stop, "Stop before this text; may be given several times");
+}
+
+void require_utf8(const char* option, const std::string& text) {
+  const size_t good = utf8_valid_until(text);
+  require<Exit::usage>(good == text.size(), option, " ", in_quotes(text), " is not UTF-8 at byte ", good);
 }
 
 void add_storage_option(CLI::App& command, MatrixStorage& storage) {

@@ -10,6 +10,8 @@ class App;
 namespace hinoki {
 
 void add_generation_options(CLI::App& command, GenerationOptions& options, std::vector<std::string>& stop);
+// Exit::usage on a text of the command line, given as `option`, that is broken.
+void require_utf8(const char* option, const std::string& text);
 
 // --dtype: how the CPU keeps matrices, which a step reads in full; layers compute in f32 either way.
 enum class MatrixStorage : uint8_t { as_stored, bf16 };

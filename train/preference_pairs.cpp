@@ -10,12 +10,6 @@
 namespace hinoki {
 namespace {
 
-Tensor as_tensor(const std::vector<int32_t>& values) {
-  const Tensor t = empty({int64_t(values.size())}, DType::i32);
-  std::copy(values.begin(), values.end(), t.as<int32_t>());
-  return t;
-}
-
 ChatRowRules rules_of(const PreferenceConfig& config, bool ended) {
   ChatRowRules rules = config.data.rules();
   rules.ended = ended;
@@ -27,7 +21,8 @@ ChatRowRules rules_of(const PreferenceConfig& config, bool ended) {
 PairExamples to_device(const PairExamples& examples, Device device) {
   PairExamples there = examples;
   there.batch = to_device(examples.batch, device);
-  for (Tensor* t : {&there.last, &there.answered, &there.answer_labels}) *t = to_device(*t, device);
+  there.last = to_device(examples.last, device);
+  there.answers = to_device(examples.answers, device);
   return there;
 }
 
@@ -51,23 +46,21 @@ std::unique_ptr<PairExamples> PreferencePairs::make(const ChatRows& from, std::s
   auto made = std::make_unique<PairExamples>();
   made->batch = {empty({count, length}, DType::i32), empty({count, length}, DType::i32),
                  empty({count, length}, DType::i32)};
-  std::vector<int32_t> last, answered, labels;
+  std::vector<int32_t> last;
+  int64_t answered = 0;
   for (int64_t r = 0; r < count; ++r) {
     const auto row_of = [&](const Tensor& t) { return std::span(t.as<int32_t>() + r * length, size_t(length)); };
     const ChatRows::Row row{row_of(made->batch.ids), row_of(made->batch.labels), row_of(made->batch.segments)};
     from.fill_row(rows[size_t(r)], row);
     for (const ChatSpan& text : from.spans(rows[size_t(r)])) {
       last.push_back(int32_t(r * length + text.end - 1));
-      for (int64_t t = text.begin; t < text.end; ++t)
-        if (const int32_t label = row.labels[size_t(t)]; label != ChatRows::kIgnored)
-          answered.push_back(int32_t(r * length + t)), labels.push_back(label);
-      made->answer_ends.push_back(int64_t(answered.size()));
+      for (int64_t t = text.begin; t < text.end; ++t) answered += row.labels[size_t(t)] != ChatRows::kIgnored;
+      made->answer_ends.push_back(answered);
     }
   }
   made->targets = int64_t(last.size()) / 2;
-  made->last = as_tensor(last);
-  made->answered = as_tensor(answered);
-  made->answer_labels = as_tensor(labels);
+  made->last = from_values<int32_t>({int64_t(last.size())}, last);
+  made->answers = find_labelled(made->batch.labels);
   return made;
 }
 

@@ -1,6 +1,7 @@
 // Pairs of a chosen and a rejected answer, as reward models and direct preference optimisation read them.
 #pragma once
 #include "data/chat_rows.h"
+#include "models/labelled_rows.h"
 #include "train/batch.h"
 #include "train/preference_config.h"
 #include "train/shown_sums.h"
@@ -13,8 +14,8 @@ namespace hinoki {
 struct PairExamples : Examples {  // its targets are pairs
   Batch batch;
   Tensor last;                       // i32 [2 * pairs]: where each text ends
-  Tensor answered, answer_labels;    // i32 [n]: the places that have a label, and what it is
-  std::vector<int64_t> answer_ends;  // where each text's end in `answered`
+  LabelledRows answers;              // of all texts
+  std::vector<int64_t> answer_ends;  // where each text's end among them
 };
 PairExamples to_device(const PairExamples& examples, Device device);
 

@@ -35,7 +35,7 @@ Throughput throughput_of(const RewardConfig& c) {
           .unit = "tok/s",
           .metric = "tokens_per_second",
           .step = double(c.step_tokens()),
-          .flops = token_cost(c.model, c.data.sequence, true, LanguageHead::none).total(),
+          .flops = token_cost(c.model, c.data.sequence, true, 0).total(),
           .made_of = say(c.train.micro_batches, " micro-batches x ", c.train.batch, " rows x ", c.data.sequence)};
 }
 

@@ -134,7 +134,7 @@ StepSums Run::accumulate(const StepExamples& examples) {
     const Tensor sum = (Trace("forward", "micro_batch", micro), task_->loss(mine, pass));
     Trace("backward", "micro_batch", micro), backward(sum, last ? reducer_->hook() : LeafHook());
     losses.back() += (Trace("read the loss", "micro_batch", micro), sum.item());
-    sums.targets += mine.targets;
+    sums.targets += task_->targets(mine);
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
   }

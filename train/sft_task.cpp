@@ -1,10 +1,10 @@
 #include "train/sft_task.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/in_quotes.h"
 #include "core/base/log.h"
-#include "train/batch.h"
 #include "train/evaluation.h"
 #include "train/gpt_plan.h"
 #include "train/model_folder.h"
@@ -14,23 +14,23 @@ namespace hinoki {
 namespace {
 
 struct SftExamples : Examples {
-  Batch batch;
+  Tensor ids, segments;  // i32 [rows, length]
+  LabelledRows labelled;
 };
 
 template <class Fill>
 std::unique_ptr<SftExamples> make_rows(int64_t count, int64_t length, const Fill& fill) {
   auto made = std::make_unique<SftExamples>();
-  made->batch = {empty({count, length}, DType::i32), empty({count, length}, DType::i32),
-                 empty({count, length}, DType::i32)};
+  made->ids = empty({count, length}, DType::i32);
+  made->segments = empty({count, length}, DType::i32);
+  const Tensor labels = empty({count, length}, DType::i32);
   const auto row_of = [&](const Tensor& t, int64_t row) {
     return std::span(t.as<int32_t>() + row * length, size_t(length));
   };
-  for (int64_t row = 0; row < count; ++row) {
-    const ChatRows::Row out{row_of(made->batch.ids, row), row_of(made->batch.labels, row),
-                            row_of(made->batch.segments, row)};
-    fill(row, out);
-    for (const int32_t label : out.labels) made->targets += label != ChatRows::kIgnored;
-  }
+  for (int64_t row = 0; row < count; ++row)
+    fill(row, ChatRows::Row{row_of(made->ids, row), row_of(labels, row), row_of(made->segments, row)});
+  made->labelled = find_labelled(labels);
+  made->targets = made->labelled.count();
   return made;
 }
 
@@ -51,21 +51,37 @@ Plan plan_of(const SftConfig& c) {
                     .lora = c.lora});
 }
 
+namespace {
+
+struct Amount {
+  double places = 0;   // of tokens, in all rows
+  double learned = 1;  // the share of them that something is learned at
+};
+
+// Unknown while the data has not been prepared.
+Amount amount_of(const SftConfig& c) {
+  if (!is_file(chat_corpus_path(c.data.path, "train"))) return {};
+  const ChatCorpus corpus(c.data.path, "train", kConversations, "");
+  const ChatRows rows(corpus, c.data.rules(), 0);
+  const auto places = double(rows.count() * c.data.sequence);
+  double learned = 0;
+  for (int64_t row = 0; row < rows.count(); ++row) learned += double(rows.targets(row));
+  return {.places = places, .learned = learned / places};
+}
+
+}  // namespace
+
 Throughput throughput_of(const SftConfig& c) {
   return {.one = "token",
           .many = "tokens",
           .unit = "tok/s",
           .metric = "tokens_per_second",
           .step = double(c.step_tokens()),
-          .flops = token_cost(c.model, c.data.sequence, !c.adapts()).total(),
+          .flops = token_cost(c.model, c.data.sequence, !c.adapts(), amount_of(c).learned).total(),
           .made_of = say(c.train.micro_batches, " micro-batches x ", c.train.batch, " rows x ", c.data.sequence)};
 }
 
-double epoch_of(const SftConfig& c) {
-  if (!is_file(chat_corpus_path(c.data.path, "train"))) return 0;
-  const ChatCorpus corpus(c.data.path, "train", kConversations, "");
-  return double(ChatRows(corpus, c.data.rules(), 0).count() * c.data.sequence);
-}
+double epoch_of(const SftConfig& c) { return amount_of(c).places; }
 
 std::unique_ptr<Task> task_of(const SftConfig& config, Parameters& parameters) {
   return std::make_unique<SftTask>(config, parameters);
@@ -115,8 +131,9 @@ std::unique_ptr<Examples> SftTask::examples(int64_t step, int64_t first, int64_t
 }
 
 Tensor SftTask::loss(const Examples& examples, const Pass& pass) const {
-  const Batch b = to_device(static_cast<const SftExamples&>(examples).batch, config_.device);
-  return model_->loss(b.ids, b.labels, b.segments, pass);
+  const auto& e = static_cast<const SftExamples&>(examples);
+  const Device device = config_.device;
+  return model_->loss(to_device(e.ids, device), to_device(e.labelled, device), to_device(e.segments, device), pass);
 }
 
 Validation SftTask::validate(Communicator& ranks) const {
@@ -141,28 +158,38 @@ Validation SftTask::validate(Communicator& ranks) const {
       .loss = nats, .text = text, .scalars = {{"validation/loss", nats}, {"validation/perplexity", std::exp(nats)}}};
 }
 
-std::vector<int32_t> SftTask::prompt_ids(const std::string& question) const {
-  return template_.prompt({{Speaker::user, question}}, tokenizer_);
-}
-
-GenerationOptions SftTask::sample_options(int64_t step) const {
-  return {.sampling = {.temperature = 0.7, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(step)},
-          .max_tokens = config_.samples.tokens,
-          .end = tokenizer_.eos(),
-          .usable_vocab = tokenizer_.size()};
+// A conversation as `hinoki chat` has it, with room for samples.prompts one by one.
+Dialogue SftTask::interview(int64_t step) const {
+  const GenerationOptions options{
+      .sampling = {.temperature = 0.7, .top_p = 0.95, .seed = uint64_t(config_.train.seed) + uint64_t(step)},
+      .max_tokens = config_.samples.tokens,
+      .end = tokenizer_.eos(),
+      .usable_vocab = tokenizer_.size()};
+  size_t longest = 0;
+  for (const std::string& question : config_.samples.prompts)
+    longest = std::max(longest, template_.prompt({{Speaker::user, question}}, tokenizer_).size());
+  const int64_t room = int64_t(longest) + std::min(options.max_tokens, model_->max_positions());
+  return {*model_, tokenizer_, template_, options, {}, room};
 }
 
 std::vector<std::string> SftTask::samples(int64_t step) const {
   std::vector<std::string> texts;
-  if (config_.samples.tokens == 0) return texts;
-  for (const std::string& question : config_.samples.prompts)
-    texts.push_back(question + "\n" + tokenizer_.decode(generate(*model_, prompt_ids(question), sample_options(step))));
+  if (config_.samples.tokens == 0 || config_.samples.prompts.empty()) return texts;
+  Dialogue talk = interview(step);
+  const std::atomic<bool> interrupted{false};
+  for (const std::string& question : config_.samples.prompts) {
+    talk.reset();
+    talk.say(question, [](const std::string&) {}, interrupted);
+    texts.push_back(question + "\n" + talk.last_answer());
+  }
   return texts;
 }
 
 void SftTask::check_end() const {
+  if (config_.samples.tokens == 0 || config_.samples.prompts.empty()) return;
+  const Dialogue talk = interview(0);
   for (const std::string& question : config_.samples.prompts) try {
-      check_generation(*model_, prompt_ids(question), sample_options(0));
+      talk.check(question);
     } catch (const Error& e) {
       throw Error(e.code, say("samples.prompts: ", in_quotes(question), ": ", e.what()));
     }

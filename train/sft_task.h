@@ -1,7 +1,7 @@
 // Recipe "sft": a language model learns to answer (supervised fine-tuning). The loss is over what the assistant says
 // and the end of text after it, by position; questions are read and not learned.
 #pragma once
-#include "models/generation.h"
+#include "train/dialogue.h"
 #include "train/recipe.h"
 #include "train/sft_config.h"
 
@@ -27,8 +27,7 @@ class SftTask final : public Task {
 
  private:
   void tell_data() const;
-  GenerationOptions sample_options(int64_t step) const;
-  std::vector<int32_t> prompt_ids(const std::string& question) const;
+  Dialogue interview(int64_t step) const;
 
   const SftConfig config_;
   const Tokenizer tokenizer_;

@@ -15,7 +15,7 @@ namespace hinoki {
 
 // The examples of a micro-batch, in the machine's own memory. Each task derives its own.
 struct Examples {
-  int64_t targets = 0;  // predictions that the loss sums over
+  int64_t targets = 0;  // predictions that the loss sums over, unless the task says otherwise
   virtual ~Examples() = default;
 };
 
@@ -33,6 +33,8 @@ class Task {
   // Rows [first, first + rows) of the global batch of `step`, a function of these alone. Steps count from 0, and on over
   // the batches that a rewind leaves out. Called on another thread than the rest.
   virtual std::unique_ptr<Examples> examples(int64_t step, int64_t first, int64_t rows) const = 0;
+  // Predictions that the loss of these examples sums over, once it has been computed.
+  virtual int64_t targets(const Examples& examples) const { return examples.targets; }
   // The loss summed over the targets, f64 [].
   virtual Tensor loss(const Examples& examples, const Pass& pass) const = 0;
   // Called before the first loss of a step, and after the last, by all ranks together.

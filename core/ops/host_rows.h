@@ -6,13 +6,15 @@
 
 namespace hinoki {
 
+// x in f64 on the CPU. f32 is the way to and from bf16.
 inline Tensor host_rows(const Tensor& x) {
   const Tensor here = to_device(contiguous(x.detach()), Device::cpu);
-  return here.dtype() == DType::f64 ? here : cast(here, DType::f64);
+  return here.dtype() == DType::f64 ? here : cast(cast(here, DType::f32), DType::f64);
 }
-// What came of them, f64 on the CPU, back to where `like` lies and in its dtype.
-inline Tensor back_to(const Tensor& values, const Tensor& like) {
-  return to_device(values.dtype() == like.dtype() ? values : cast(values, like.dtype()), like.device());
+// What came of them, f64 on the CPU, in the dtype and on the device of what they came from.
+inline Tensor back_to(const Tensor& values, DType dtype, Device device) {
+  if (dtype == DType::f64) return to_device(values, device);
+  return to_device(cast(cast(values, DType::f32), dtype), device);
 }
 
 // log(1 + e^x), without overflow.

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/ops.h"
+#include "core/ops/host_rows.h"
 
 namespace hinoki {
 namespace {
@@ -24,12 +24,6 @@ void check_shapes(const Tensor& log_probs, const Tensor& values, const PpoRows& 
   check("advantages", rows.advantages);
   check("old_values", rows.old_values);
   check("returns", rows.returns);
-}
-
-// In f64 on the CPU, whatever it was; and the way back.
-Tensor exact(const Tensor& x) { return cast(to_device(contiguous(x.detach()), Device::cpu), DType::f64); }
-Tensor gradient_like(const Tensor& gradient, DType dtype, Device device) {
-  return to_device(cast(dtype == DType::bf16 ? cast(gradient, DType::f32) : gradient, dtype), device);
 }
 
 // One row: adds to the sums, gives the derivative.
@@ -60,7 +54,7 @@ double value_row(double value, double old_value, double to, double clip, PpoLoss
 
 PpoLoss ppo_loss(const Tensor& log_probs, const Tensor& values, const PpoRows& rows, const PpoLossOptions& options) {
   check_shapes(log_probs, values, rows);
-  const Tensor own_log_probs = exact(log_probs), own_values = exact(values);
+  const Tensor own_log_probs = host_rows(log_probs), own_values = host_rows(values);
   const Tensor d_log_probs = empty_like(own_log_probs), d_values = empty_like(own_values);
   PpoLoss loss;
   for (int64_t i = 0; i < own_log_probs.numel(); ++i) {
@@ -75,8 +69,8 @@ PpoLoss ppo_loss(const Tensor& log_probs, const Tensor& values, const PpoRows& r
       differentiable(total, {log_probs, values},
                      [d_log_probs, d_values, log_probs_type = log_probs.dtype(), log_probs_device = log_probs.device(),
                       values_type = values.dtype(), values_device = values.device()](const Tensor& dy) -> Grads {
-                       return {gradient_like(scale(d_log_probs, dy.item()), log_probs_type, log_probs_device),
-                               gradient_like(scale(d_values, dy.item()), values_type, values_device)};
+                       return {back_to(scale(d_log_probs, dy.item()), log_probs_type, log_probs_device),
+                               back_to(scale(d_values, dy.item()), values_type, values_device)};
                      });
   return loss;
 }

@@ -41,9 +41,10 @@ Tensor pairwise_loss(const Tensor& rewards, double centring) {
     slopes.as<double>()[2 * i] = 2 * centring * both - sigmoid(-margin);
     slopes.as<double>()[2 * i + 1] = 2 * centring * both + sigmoid(-margin);
   }
-  return differentiable(total, {rewards}, [slopes, like = empty({0}, rewards.dtype(), rewards.device())](const Tensor& dy) -> Grads {
-    return {back_to(scale(slopes, dy.item()), like)};
-  });
+  return differentiable(total, {rewards},
+                        [slopes, dtype = rewards.dtype(), device = rewards.device()](const Tensor& dy) -> Grads {
+                          return {back_to(scale(slopes, dy.item()), dtype, device)};
+                        });
 }
 
 Tensor dpo_loss(const Tensor& log_probs, const Tensor& reference, double beta, DpoLoss form, double smoothing) {
@@ -61,8 +62,8 @@ Tensor dpo_loss(const Tensor& log_probs, const Tensor& reference, double beta, D
     slopes.as<double>()[2 * i + 1] = -s.derivative;
   }
   return differentiable(total, {log_probs},
-                        [slopes, like = empty({0}, log_probs.dtype(), log_probs.device())](const Tensor& dy) -> Grads {
-                          return {back_to(scale(slopes, dy.item()), like)};
+                        [slopes, dtype = log_probs.dtype(), device = log_probs.device()](const Tensor& dy) -> Grads {
+                          return {back_to(scale(slopes, dy.item()), dtype, device)};
                         });
 }
 
@@ -77,12 +78,12 @@ Tensor segment_sums(const Tensor& x, const std::vector<int64_t>& ends) {
   const Tensor values = host_rows(x), sums = zeros({count}, DType::f64);
   for (int64_t s = 0, i = 0; s < count; ++s)
     for (; i < ends[size_t(s)]; ++i) sums.as<double>()[s] += values.as<double>()[i];
-  return differentiable(sums, {x}, [ends, like = empty({0}, x.dtype(), x.device()), rows](const Tensor& dy) -> Grads {
+  return differentiable(sums, {x}, [ends, dtype = x.dtype(), device = x.device(), rows](const Tensor& dy) -> Grads {
     const Tensor sums = contiguous(dy), dx = empty({rows}, DType::f64);
     int64_t i = 0;
     for (size_t s = 0; s < ends.size(); ++s)
       for (; i < ends[s]; ++i) dx.as<double>()[i] = sums.as<double>()[s];
-    return {back_to(dx, like)};
+    return {back_to(dx, dtype, device)};
   });
 }
 

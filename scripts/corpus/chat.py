@@ -1,15 +1,17 @@
-"""Questions and answers, and preferences between answers, out of a corpus of manual pages: chat.py CORPUS OUTDIR
+"""Questions and answers, and preferences between answers, out of manual pages and dictionaries: chat.py CORPUS OUTDIR [WORDS]
 
-CORPUS is what build.sh made. Writes OUTDIR/{instructions,preferences}/{train,heldout}.jsonl: a page, with all that is asked
-about it, is in one of the two. Instructions have `instruction`, `input`, `output`; preferences have `prompt`, `chosen`,
-`rejected` and `kind`, what is wrong with the rejected one. All of it is a function of the corpus alone. The texts have the
-licences of their packages (CORPUS/.licences)."""
+CORPUS is what build.sh made, WORDS what words.sh made. Writes OUTDIR/{instructions,preferences}/{train,heldout}.jsonl: a
+page, a word or a sentence, with all that is asked about it, is in one of the two. Instructions have `instruction`, `input`,
+`output`; preferences have `prompt`, `chosen`, `rejected` and `kind`, what is wrong with the rejected one. All of it is a
+function of the inputs alone. The texts have the licences of their packages (.licences of CORPUS and WORDS)."""
 import glob
 import hashlib
 import json
 import os
 import re
 import sys
+
+import word_questions
 
 NAME = re.compile(r"^([A-Za-z0-9_.+-]+)(?:, [A-Za-z0-9_.+, -]+)? - (.{4,120})$")
 KANA = re.compile(r"[ぁ-んァ-ン]")
@@ -35,13 +37,22 @@ def pages(folder):
                     yield record.get("source", path), found.group(1), found.group(2).rstrip("。"), sentences
 
 
-def instructions(name, purpose, sentences):
+def page_questions(name, purpose, sentences):
     yield "what", f"{name} は何ですか。", "", f"{name} は「{purpose}」ものです。"
     yield "which", "次の説明に合うものの名前を答えてください。", purpose, f"それは {name} です。"
     for sentence in sentences[:6]:
         cut = sentence.rfind("、", 8, len(sentence) - 8)
         if cut > 0:
             yield "continue", "次の文の続きを書いてください。", sentence[:cut + 1], sentence[cut + 1:].strip()
+
+
+def questions(corpus, words):
+    """(form, what it is about, source, instruction, input, answer)"""
+    for source, name, purpose, sentences in pages(corpus):
+        for form, *question in page_questions(name, purpose, sentences):
+            yield form, source, source, *question
+    if words:
+        yield from word_questions.read(f"{words}/words.jsonl")
 
 
 def rejected(question, answer, other):
@@ -58,17 +69,19 @@ def rejected(question, answer, other):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         print(__doc__, file=sys.stderr)
         return 2
-    corpus, out = sys.argv[1:]
+    corpus, out, words = (*sys.argv[1:], None)[:3]
+    if words and not os.path.exists(f"{words}/words.jsonl"):
+        print(f"{words}: holds no words.jsonl; scripts/corpus/words.sh makes it", file=sys.stderr)
+        return 3
     forms, asked = {}, set()
-    for source, name, purpose, sentences in pages(corpus):
-        for form, instruction, given, answer in instructions(name, purpose, sentences):
-            if (instruction, given) not in asked:
-                asked.add((instruction, given))
-                forms.setdefault(form, []).append((number("order", source, instruction, given), source, instruction, given, answer))
-    if not forms:
+    for form, about, source, instruction, given, answer in questions(corpus, words):
+        if (instruction, given) not in asked:
+            asked.add((instruction, given))
+            forms.setdefault(form, []).append((number("order", source, instruction, given), about, source, instruction, given, answer))
+    if "what" not in forms:
         print(f"{corpus}: holds no manual pages; scripts/corpus/build.sh makes a corpus of them", file=sys.stderr)
         return 3
     counts = {}
@@ -85,13 +98,13 @@ def main():
     for form in sorted(forms):
         chosen = sorted(forms[form])[:MOST]
         # The answer to another question of the same split: nothing of what is held out is seen in training.
-        split_of = ["heldout" if number("split", source) % 1000 < 1000 * HELD_OUT else "train" for _, source, *_ in chosen]
+        split_of = ["heldout" if number("split", about) % 1000 < 1000 * HELD_OUT else "train" for _, about, *_ in chosen]
 
         def other_answer(i):
             after = (j % len(chosen) for j in range(i + 1, i + len(chosen) + 1))
-            return chosen[next(j for j in after if split_of[j] == split_of[i])][4]
+            return chosen[next(j for j in after if split_of[j] == split_of[i])][-1]
 
-        for i, (_, source, instruction, given, answer) in enumerate(chosen):
+        for i, (_, _, source, instruction, given, answer) in enumerate(chosen):
             split = split_of[i]
             write("instructions", split, {"instruction": instruction, "input": given, "output": answer, "source": source})
             question = instruction + ("\n" + given if given else "")

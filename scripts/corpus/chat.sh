@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds instructions and preferences from a corpus of manual pages: chat.sh CORPUS OUTDIR
-# CORPUS is what build.sh made. Needs Python's standard library.
+# Builds instructions and preferences from manual pages and dictionaries: chat.sh CORPUS OUTDIR [WORDS]
+# CORPUS is what build.sh made, WORDS what words.sh made. Needs Python's standard library.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 python=/usr/bin/python3

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A model learns to answer: questions out of manual pages, supervised fine-tuning, all weights and adapters. What the base
-# model loses on answers about held-out pages is above the bars. Needs the run that learn.sh leaves.
+# A model learns to answer: questions out of manual pages, dictionaries and example sentences, supervised fine-tuning, all
+# weights and adapters. What the base model loses on held-out answers is above the bars. Needs the run that learn.sh leaves.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 hinoki=build/hinoki
@@ -8,7 +8,8 @@ base=runs/learn/snapshots/step-00000250
 work=corpus/chat
 rm -rf "$work" runs/sft runs/sft-base runs/sft-lora
 
-/usr/bin/python3 scripts/corpus/chat.py corpus/smoke "$work"
+sh scripts/corpus/words.sh corpus/words
+/usr/bin/python3 scripts/corpus/chat.py corpus/smoke "$work" corpus/words
 $hinoki data chat "$work/instructions/train.jsonl" --validation "$work/instructions/heldout.jsonl" --tokenizer corpus/learn \
   --output "$work/tokens"
 $hinoki data preferences "$work/preferences/train.jsonl" --validation "$work/preferences/heldout.jsonl" \

@@ -2,11 +2,10 @@
 #include <gtest/gtest.h>
 
 #include "core/base/json.h"
-#include "core/safetensors_writer.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
-#include "models/hugging_face.h"
 #include "tests/end_to_end/tiny_program.h"
+#include "tests/support/chain_model.h"
 
 namespace hinoki {
 namespace {
@@ -89,55 +88,19 @@ TEST(Generate, ContinuesAFileOfPromptsAsEachAlone) {
   expect_outcome(0, {}, {"generate", model, "--prompt", "猫は", "--max-tokens", "3", "--dtype", "bf16"});
 }
 
-// A model without layers whose logits say: after token a comes next[a]. Rows of the identity as embeddings make it so.
-std::string write_chain(const TemporaryFolder& folder, const std::string& spiece, const std::vector<int32_t>& chain) {
-  const Tokenizer tokenizer = Tokenizer::load(spiece);
-  const int64_t n = tokenizer.size();
-  const std::string model = (folder / "chain").string();
-  std::filesystem::create_directory(model);
-  HuggingFaceConfig config;
-  config.model.gpt_neox = {.vocab_size = n,
-                           .hidden_size = n,
-                           .num_hidden_layers = 0,
-                           .num_attention_heads = 1,
-                           .intermediate_size = 1,
-                           .max_position_embeddings = 64,
-                           .rotary_pct = 0};
-  config.ids.eos = tokenizer.eos();
-  std::ofstream(model + "/config.json") << print_hugging_face_config(config, DType::f32);
-  std::filesystem::copy_file(spiece, model + "/spiece.model");
-  std::vector<float> in(n * n), out(n * n);
-  const std::vector<float> ones(n, 1), zeros(n, 0);
-  for (int64_t i = 0; i < n; ++i) in[i * n + i] = 1;
-  for (size_t i = 0; i + 1 < chain.size(); ++i) out[chain[i + 1] * n + chain[i]] = 1;
-  const std::map<std::string, std::pair<Shape, const std::vector<float>*>> all = {
-      {"gpt_neox.embed_in.weight", {{n, n}, &in}},
-      {"embed_out.weight", {{n, n}, &out}},
-      {"gpt_neox.final_layer_norm.weight", {{n}, &ones}},
-      {"gpt_neox.final_layer_norm.bias", {{n}, &zeros}}};
-  std::vector<TensorSpec> specs;
-  for (const auto& [name, tensor] : all) specs.push_back({name, DType::f32, tensor.first});
-  auto writer = SafetensorsWriter::create(model, SafetensorsLayout(specs));
-  for (const auto& [name, tensor] : all) writer.write(name, std::as_bytes(std::span(*tensor.second)));
-  writer.finish();
-  return model;
-}
-
 // Characters of two, three and four bytes, one that breaks off, a byte that never is one. No byte comes twice, so that
 // each has one successor.
 TEST(Generate, NoWriteEndsInsideACharacter) {
   test::TinyProgram p;
   const std::string spiece = p.path("spiece.model");
   const Tokenizer tokenizer = Tokenizer::load(spiece);
-  std::vector<int32_t> of_byte(256, -1);
-  for (int32_t id = 0; id < tokenizer.size(); ++id)
-    if (tokenizer.byte_value(id) >= 0) of_byte[tokenizer.byte_value(id)] = id;
-  const int32_t cat = tokenizer.encode("犬").at(0);
-  std::vector<int32_t> chain = {cat};
-  for (const unsigned char c : std::string("\xC3\xA9\xE3\x81\x82\xF0\x9F\x90\xB1\xE4\xBD")) chain.push_back(of_byte[c]);
-  const int32_t middle = tokenizer.encode("空").at(0);
-  chain.insert(chain.end(), {middle, of_byte[0xFF], tokenizer.eos()});
-  const std::string model = write_chain(p.tiny.folder, spiece, chain);
+  std::vector<int32_t> chain = tokenizer.encode("犬");
+  const auto add = [&](const std::vector<int32_t>& ids) { chain.insert(chain.end(), ids.begin(), ids.end()); };
+  add(test::byte_ids(tokenizer, "\xC3\xA9\xE3\x81\x82\xF0\x9F\x90\xB1\xE4\xBD"));
+  add(tokenizer.encode("空"));
+  add(test::byte_ids(tokenizer, "\xFF"));
+  add({tokenizer.eos()});
+  const std::string model = test::ChainModel(tokenizer.size(), chain).write(p.path("chain"), spiece);
 
   const auto continued = [&](const Strings& options) {
     Strings all{"generate", model, "--prompt", "犬", "--temperature", "0"};

@@ -82,20 +82,20 @@ Program::Program(const std::vector<std::string>& arguments, const Surroundings& 
   Strings argv(command_line(arguments, around)), environment = environment_of(around);
   const int program = open(file, O_RDONLY | O_CLOEXEC);
   // A pipe of packets: a read gives what one write gave.
-  int out[2], err[2];
-  if (program < 0 || pipe2(out, O_CLOEXEC | O_DIRECT) != 0 || pipe2(err, O_CLOEXEC) != 0) {
+  int in[2], out[2], err[2];
+  if (program < 0 || pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC | O_DIRECT) != 0 ||
+      pipe2(err, O_CLOEXEC) != 0) {
     ADD_FAILURE() << "cannot start " << file << ": " << std::strerror(errno);
     return;
   }
   pid_ = fork();
   if (pid_ == 0) {
-    const int nothing = open("/dev/null", O_RDONLY);
-    if (dup2(nothing, 0) < 0 || dup2(out[1], 1) < 0 || dup2(err[1], 2) < 0) _exit(126);
+    const int input = around.asked ? in[0] : open("/dev/null", O_RDONLY);
+    if (dup2(input, 0) < 0 || dup2(out[1], 1) < 0 || dup2(err[1], 2) < 0) _exit(126);
     become_program(program, around, argv.data(), environment.data());
   }
-  close(program);
-  close(out[1]);
-  close(err[1]);
+  for (const int other_end : {program, in[0], out[1], err[1]}) close(other_end);
+  in_ = in[1];
   out_ = out[0];
   err_ = err[0];
 }
@@ -129,10 +129,25 @@ bool Program::pump(const std::function<bool()>& enough, Clock::time_point deadli
   return true;
 }
 
-bool Program::wait_for(const std::string& part) {
-  const auto there = [&] { return outcome_.err.find(part) != std::string::npos; };
-  if (!pump(there, Clock::now() + kPatience)) ADD_FAILURE() << "\"" << part << "\" did not come: " << outcome_.err;
+bool Program::wait_for(const std::string& part, const std::string& heard) {
+  const auto there = [&] { return heard.find(part) != std::string::npos; };
+  if (!pump(there, Clock::now() + kPatience)) ADD_FAILURE() << "\"" << part << "\" did not come: " << heard;
   return there();
+}
+
+bool Program::wait_for(const std::string& part) { return wait_for(part, outcome_.err); }
+bool Program::wait_to_read(const std::string& part) { return wait_for(part, outcome_.out); }
+
+// A few lines: a pipe takes them at once. A program that has ended takes nothing.
+void Program::tell(const std::string& text) {
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  if (write(in_, text.data(), text.size()) != ssize_t(text.size()))
+    ADD_FAILURE() << "the program does not listen: " << std::strerror(errno);
+  std::signal(SIGPIPE, before);
+}
+
+void Program::stop_telling() {
+  if (in_ >= 0) close(std::exchange(in_, -1));
 }
 
 void Program::run_for(std::chrono::milliseconds time) {
@@ -150,6 +165,7 @@ void Program::stop_listening() {
 
 Outcome Program::finish() {
   if (pid_ <= 0) return outcome_;
+  stop_telling();
   if (!pump([] { return false; }, Clock::now() + kPatience)) {
     ADD_FAILURE() << "the program does not end";
     kill(pid_, SIGKILL);

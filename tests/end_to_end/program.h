@@ -14,6 +14,7 @@ struct Surroundings {
   int64_t largest_file = 0;   // no file may grow past it (EFBIG instead of a signal), as on a full disk; 0: no limit
   bool unprivileged = false;  // as a user who may not do everything, when the tests are run by root
   std::map<std::string, std::string> environment = {};
+  bool asked = false;         // reads what tell() says; else its input is empty
   int ranks = 0;  // started by mpirun as so many processes; 0: by itself
   std::vector<std::string> last_rank = {};  // arguments that only the last of them is given
 };
@@ -33,6 +34,10 @@ class Program {
 
   // Until `part` stands in what it wrote to stderr, or it ended: then false.
   bool wait_for(const std::string& part);
+  // The same of stdout.
+  bool wait_to_read(const std::string& part);
+  void tell(const std::string& text);  // to its stdin
+  void stop_telling();                 // the end of its input
   void run_for(std::chrono::milliseconds time);  // or until it ends
   void send(int signal);
   void stop_listening();  // closes the pipes it writes to
@@ -41,11 +46,12 @@ class Program {
 
  private:
   using Clock = std::chrono::steady_clock;
+  bool wait_for(const std::string& part, const std::string& heard);
   // Reads until `enough` holds or both pipes are at their end; false after `deadline`.
   bool pump(const std::function<bool()>& enough, Clock::time_point deadline);
 
   pid_t pid_ = -1;
-  int out_ = -1, err_ = -1;
+  int in_ = -1, out_ = -1, err_ = -1;
   Outcome outcome_;
 };
 

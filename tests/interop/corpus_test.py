@@ -20,12 +20,15 @@ import chat  # noqa: E402
 import clean  # noqa: E402
 import dasher  # noqa: E402
 import descriptions  # noqa: E402
+import dictionaries  # noqa: E402
 import gettext_mo  # noqa: E402
 import lyx  # noqa: E402
 import markup  # noqa: E402
 import messages_json  # noqa: E402
 import mozilla  # noqa: E402
 import roff  # noqa: E402
+import word_questions  # noqa: E402
+import words  # noqa: E402
 import wrapped  # noqa: E402
 from packages import BUNDLES, Source  # noqa: E402
 
@@ -199,19 +202,66 @@ class Build(unittest.TestCase):
         self.assertIn("Suites: bookworm", stanzas[0])
 
 
+class Dictionaries(unittest.TestCase):
+    def test_edict_gives_common_words_their_first_sense_and_the_only_reading(self):
+        entries = ("　？？？ /EDICT, a heading/Created: 2021-02-03/\n"
+                   "辞書(P);字書 [じしょ(P)] /(n) (1) dictionary/lexicon/(2) (辞書 only) (arch) letter of resignation/(P)/EntL1X/\n"
+                   "人気 [にんき(P);じんき] /(n,adj-no) (1) popularity/(P)/EntL2X/\n"
+                   "今日 [きょう] /(n-t) (1) today/this day/(P)/EntL3X/\n今日 [こんにち] /(n-t) (1) nowadays/EntL4X/\n"
+                   "スリム /(adj-na,n) slim/(P)/\n稀 [まれ] /(adj-na) rare/EntL5X/\n"
+                   "宴会 [えんかい] /(n,vs) (1) soiree/b/c/d/(P)/\n長 [ちょう] /(n) " + "long " * 20 + "/(P)/\n")
+        self.assertEqual(list(dictionaries.edict(entries.encode("euc_jp"))), [
+            ("辞書", "じしょ", "dictionary, lexicon"), ("人気", None, "popularity"), ("今日", None, "today, this day"),
+            ("スリム", None, "slim"), ("宴会", "えんかい", "soiree, b, c")])
+
+    def test_skk_gives_words_that_are_explained_in_japanese(self):
+        entries = (";; okuri-nasi entries.\nようだい /容態/容体;=容態/煬帝;隋王朝の第二代皇帝/\nあかk /赤;赤くなるという色/\n"
+                   "せんか /戦火;†war.「-を交える」/専科;special course/戰果;「戦」の旧字/\nlabo /ラボ;化学を試みる部屋/\n"
+                   "しょくかん /食間;食事と食事の間/\nとうよう /陶窯;とうようではない/\n")
+        self.assertEqual(list(dictionaries.skk(entries.encode("euc_jp"))), [("煬帝", "隋王朝の第二代皇帝"), ("食間", "食事と食事の間")])
+
+    def test_lines_in_no_encoding_are_left_out(self):
+        broken = "犬 [いぬ] /(n) dog/(P)/\n".encode("euc_jp") + b"\xff\xfe [x] /(n) nothing/(P)/\n"
+        self.assertEqual(list(dictionaries.edict(broken)), [("犬", "いぬ", "dog")])
+
+    def test_anthy_pairs_a_sentence_with_its_reading(self):
+        raw = "# 注\n|きつい|はなし| |きつい|話|\n~|だい2だん| |第2段|\nnothing\n".encode()
+        self.assertEqual(list(anthy.pairs(raw)), [("きついはなし", "きつい話"), ("だい2だん", "第2段")])
+
+    def test_what_is_fetched_is_written_once_and_in_order(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/anthy.tar"
+            lines = "|b| |び|\n|a| |あ|\n|b| |び|\n".encode()
+            with tarfile.open(path, "w") as archive:
+                entry = tarfile.TarInfo("anthy/corpus/corpus.1.txt")
+                entry.size = len(lines)
+                archive.addfile(entry, io.BytesIO(lines))
+            source = next(source for source in words.SOURCES if source.name == "anthy")
+            self.assertEqual(list(words.records(source, [path])), [{"kana": "a", "sentence": "あ", "source": "anthy"},
+                                                                   {"kana": "b", "sentence": "び", "source": "anthy"}])
+
+
 class Chat(unittest.TestCase):
     """Questions and preferences out of a corpus of manual pages."""
 
     PAGES = 300
+    WORDS = 100
 
-    def made(self, folder):
+    def made(self, folder, words=False):
         """{"instructions/train": records, ...} of a corpus of pages that say what they are."""
         with open(f"{folder}/pages.jsonl", "w", encoding="utf-8") as file:
             for i in range(self.PAGES):
                 sentence = f"この命令は {i} 番の設定ファイルを最初に読み込んだあとで、 指定された装置へ順番に書き込みます。"
                 text = f"tool{i} - 装置 {i} を調べる\n{sentence}\n短い文。\n"
                 file.write(json.dumps({"text": text, "source": f"page {i}"}, ensure_ascii=False) + "\n")
-        sys.argv = ["chat.py", folder, f"{folder}/out"]
+        os.mkdir(f"{folder}/words")
+        with open(f"{folder}/words/words.jsonl", "w", encoding="utf-8") as file:
+            for i in range(self.WORDS):
+                for record in ({"word": f"語{i}", "reading": "ご" + "あ" * i, "english": f"word {i}, term {i}", "source": "edict"},
+                               {"word": f"語{i}", "note": f"{i}番めに覚える言葉", "source": "skkdic"},
+                               {"kana": "ぶんです" + "か" * i, "sentence": f"{i}番めの長い文です", "source": "anthy"}):
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        sys.argv = ["chat.py", folder, f"{folder}/out"] + ([f"{folder}/words"] if words else [])
         with contextlib.redirect_stdout(io.StringIO()):
             self.assertEqual(chat.main(), 0)
         made = {}
@@ -238,6 +288,37 @@ class Chat(unittest.TestCase):
             train, held = ({r["source"] for r in self.records[f"{kind}/{split}"]} for split in ("train", "heldout"))
             self.assertEqual(len(train) + len(held), self.PAGES)
             self.assertTrue(0.02 < len(held) / self.PAGES < 0.25)
+
+    def test_words_and_sentences_are_asked_both_ways_and_a_word_is_on_one_side(self):
+        with tempfile.TemporaryDirectory() as folder:
+            more = self.made(folder, words=True)
+        sides = []
+        for split in ("train", "heldout"):
+            both = more[f"instructions/{split}"]
+            pages = [r for r in both if r["source"].startswith("page")]
+            self.assertEqual(pages, self.records[f"instructions/{split}"], "words change nothing of what pages are asked")
+            sides.append({r["source"].split("/")[1] for r in both if not r["source"].startswith("page")})
+            self.assertTrue(sides[-1])
+        self.assertFalse(sides[0] & sides[1])
+        self.assertEqual(len(sides[0] | sides[1]), 2 * self.WORDS)
+        asked = {(r["instruction"], r["input"]): r["output"] for s in ("train", "heldout") for r in more[f"instructions/{s}"]}
+        self.assertEqual(len(asked), 3 * self.PAGES + 6 * self.WORDS)
+        for instruction, given, answer in (
+                ("次の言葉の読みをひらがなで書いてください。", "語2", "ごああ"), ("次の言葉を英語に訳してください。", "語2", "word 2, term 2"),
+                ("次の英語に合う日本語の言葉を答えてください。", "word 2, term 2", "語2"), ("次の意味の言葉を答えてください。", "2番めに覚える言葉", "語2"),
+                ("次の文をひらがなで書いてください。", "2番めの長い文です", "ぶんですかか"), ("次の文を漢字とかなで書き直してください。", "ぶんですかか", "2番めの長い文です")):
+            self.assertEqual(asked[instruction, given], answer)
+
+    def test_what_cannot_be_asked_well_is_not_asked(self):
+        self.assertEqual([form for form, *_ in word_questions.about_word({"word": "犬", "english": "dog"})], ["english"])
+        self.assertFalse(list(word_questions.about_sentence("みじかいぶん", "短い文")))
+        self.assertFalse(list(word_questions.about_sentence("だい2だんをはっぴょうする", "第2段を発表すると言う")))
+
+    def test_a_folder_without_words_is_refused(self):
+        sys.argv = ["chat.py", ".", "out", "/nowhere"]
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(chat.main(), 3)
+        self.assertIn("words.sh makes it", said.getvalue())
 
     def test_what_is_rejected_is_worse_and_of_the_same_split(self):
         for split in ("train", "heldout"):

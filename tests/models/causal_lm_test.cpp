@@ -83,6 +83,40 @@ TEST_P(EveryModel, GradientIsTheDerivative) {
   }
 }
 
+// The same sum without the logits of other places. Every row of the logits has its own bits; gradients of weights are
+// sums over rows, here in other blocks.
+TEST_P(EveryModel, TheLossOfLabelledRowsIsThatOfAllRows) {
+  const Tensor ids = test::integers({3, 9}, 0, 53, 1);
+  const Pass pass{.training = true, .seed = 5, .step = 2};
+  for (const int64_t every : {1, 2, 5, 0}) {  // 0: nothing is learned
+    const Tensor labels = test::integers({3, 9}, 0, 53, 2);
+    for (int64_t i = 0; i < 27; ++i)
+      if (every == 0 || i % every != 0) labels.as<int32_t>()[i] = -100;
+    const LabelledRows labelled = find_labelled(labels);
+    EXPECT_EQ(labelled.count(), every == 0 ? 0 : (27 + every - 1) / every);
+    for (const DType dtype : {DType::f64, DType::f32}) {
+      Model whole(GetParam(), dtype), part(GetParam(), dtype);
+      const auto run = [&](Model& m, const auto& target) {
+        m.parameters.clear_gradients();
+        const Tensor loss = m.lm->loss(ids, target, {}, pass);
+        backward(loss);
+        m.parameters.finish_gradients();
+        return loss.item();
+      };
+      EXPECT_EQ(run(part, labelled), run(whole, labels));
+      for (size_t i = 0; i < whole.parameters.all().size(); ++i) {
+        const Parameter& p = whole.parameters.all()[i];
+        const auto want = test::values(p.value.grad()), got = test::values(part.parameters.all()[i].value.grad());
+        double norm = 0;
+        for (const double g : want) norm += g * g;
+        const double epsilon = dtype == DType::f64 ? 0x1p-52 : 0x1p-23;
+        for (size_t k = 0; k < want.size(); ++k)
+          EXPECT_NEAR(got[k], want[k], double(ids.numel()) * epsilon * std::sqrt(norm)) << p.name << " " << k;
+      }
+    }
+  }
+}
+
 TEST_P(EveryModel, RecomputeGivesTheSameBitsAndAnnouncesEachLeafOnce) {
   const Tensor ids = test::integers({2, 9}, 0, 53, 1), labels = test::integers({2, 9}, 0, 53, 2);
   std::vector<Tensor> gradients;
@@ -312,6 +346,7 @@ TEST(TokenCost, IsThatOfTheMatrices) {
   const double weights = 2 * (24 * 72 + 24 * 24 + 2 * 24 * 40) + 53 * 24;
   EXPECT_DOUBLE_EQ(token_cost(c, 32).products, 6 * weights);
   EXPECT_DOUBLE_EQ(token_cost(c, 32).attention, 3 * 2 * 4 * 32 * 24);
+  EXPECT_DOUBLE_EQ(token_cost(c, 32, true, 0.25).products, 6 * (weights - 0.75 * 53 * 24));
 }
 
 TEST(ModelConfig, ContradictionsAreNamed) {

@@ -5,6 +5,8 @@
 
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "data/tokenizer_training.h"
+#include "tests/support/chain_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 #include "tests/support/ranks.h"
@@ -126,6 +128,47 @@ TEST_F(Sft, TheLossIsOfAnswersAlone) {
   }
   EXPECT_EQ(examples->targets, targets);
   EXPECT_NEAR(nats, expected, 1e-4 * expected);
+}
+
+// A model that says the template's mark and then goes on without end.
+TEST_F(Sft, SamplesEndWhereTheTurnsOfTheTemplateDo) {
+  test::TinyChatRun tiny;
+  const TemporaryFolder& folder = tiny.base.folder;
+  std::vector<std::string> lines;
+  for (uint64_t i = 0; i < 200; ++i) lines.push_back(test::toy_question(i).first + test::toy_question(i).second);
+  const std::string vocabulary =
+      train_tokenizer({.vocabulary_size = 300, .user_symbols = {"<|im_start|>", "<|im_end|>"}}, lines);
+  const auto spiece = folder.write("marks/spiece.model", vocabulary);
+  const Tokenizer tokenizer = Tokenizer::load(spiece);
+  std::filesystem::create_directories(folder / "chatml");
+  prepare_chat(tokenizer, {.inputs = {folder / "chat.jsonl"},
+                           .output = folder / "chatml",
+                           .chat_template = "chatml",
+                           .validation_fraction = 0.3});
+  const auto text = [&](const std::string& of) { return tokenizer.encode(of).back(); };
+  const int32_t asked = ChatTemplate::named("chatml").prompt({{Speaker::user, "犬"}}, tokenizer).back();
+  const test::ChainModel chain(tokenizer.size(), {asked, text("猫"), text("<|im_end|>"), text("水"), text("水")}, 128);
+  SftConfig config = tiny.config;
+  config.data.path = (folder / "chatml").string();
+  config.data.sequence = 128;
+  config.model = chain.config;
+  config.samples = {.prompts = {"犬", "本は何ですか。"}, .tokens = 20};
+  const auto samples = [&] {
+    Parameters parameters(DType::f32);
+    const SftTask task(config, parameters);
+    parameters.allocate();
+    chain.give_to(parameters);
+    task.check_end();
+    return task.samples(3);
+  };
+  EXPECT_EQ(samples(), (std::vector<std::string>{"犬\n猫", "本は何ですか。\n猫"}));
+  config.samples.tokens = 0;
+  EXPECT_TRUE(samples().empty());
+  config.samples.tokens = INT64_MAX;
+  EXPECT_EQ(samples().at(0), "犬\n猫");
+  for (int i = 0; i < 7; ++i) config.samples.prompts[1] += config.samples.prompts[1];
+  EXPECT_ERROR(samples(), Exit::usage, "samples.prompts: \"本は何ですか。");
+  EXPECT_ERROR(samples(), Exit::usage, "say it in fewer words");
 }
 
 TEST_F(Sft, ASnapshotCarriesTheTemplateAndStartsTheNextRun) {
