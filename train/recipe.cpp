@@ -6,6 +6,7 @@
 #include "train/hubert_chain.h"
 #include "train/hubert_task.h"
 #include "train/model_folder.h"
+#include "train/ppo_task.h"
 #include "train/reward_task.h"
 #include "train/sft_task.h"
 
@@ -41,12 +42,13 @@ std::unique_ptr<Recipe> read_recipe(const ConfigNode& tree) {
   if (name == "sft") return read_after<SftConfig>(tree);
   if (name == "reward") return read_after<RewardConfig>(tree);
   if (name == "dpo") return read_after<DpoConfig>(tree);
+  if (name == "ppo") return read_after<PpoConfig>(tree);
   if (name == "hubert") return read_as<HubertConfig>(tree);
   if (name == "ctc") return read_as<CtcConfig>(tree);
   require<Exit::usage>(name != kHubertChain, node->place,
                        ": a chain of runs is for `hinoki train` alone; give the config "
                        "of one of its stages");
-  fail<Exit::usage>(node->place, ": recipe \"", name, "\" is not known; gpt, sft, reward, dpo, hubert and ctc are");
+  fail<Exit::usage>(node->place, ": recipe \"", name, "\" is not known; gpt, sft, reward, dpo, ppo, hubert and ctc are");
 }
 
 }  // namespace hinoki
