@@ -62,8 +62,11 @@ cuda() {
 # The whole way on real text, with a bar that an untrained model misses.
 learn() { bash tests/end_to_end/learn.sh; }
 
-# The model of `learn` learns to answer.
-chat() { bash tests/end_to_end/chat.sh; }
+# The model of `learn` learns to answer, and then which answers are preferred.
+chat() {
+  bash tests/end_to_end/chat.sh
+  bash tests/end_to_end/prefer.sh
+}
 
 # A Japanese speech corpus from Debian's packages, its shards, a HuBERT that learns from them, with a bar, and a recogniser
 # that learns to spell what is said, with another.

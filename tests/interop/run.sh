@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What no one here wrote, against what we wrote: transformers, tokenizers, TensorBoard, HDF5 and sentencepiece. Needs
-# build/hinoki and the runs that tests/end_to_end/learn.sh and recognise.sh leave. Fails if anything it should compare is not there.
+# build/hinoki and the runs that tests/end_to_end/learn.sh, prefer.sh and recognise.sh leave. Fails if anything it should compare is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 run=runs/learn
@@ -22,6 +22,12 @@ build/hinoki train configs/gpt_neox_tiny.toml run=runs/adapters start_from=$mode
   "data.corpora=[{path=\"$tokens\"}]" model.vocab_size=4096 train.steps=10 train.batch=4 samples.tokens=0 \
   log.evaluate_sequences=4
 "$models" tests/interop/roundtrip_adapters.py build/hinoki runs/adapters/snapshots/step-00000010 12
+rm -rf corpus/prefer/check runs/reward-check
+head -n 60 corpus/prefer/heldout.jsonl >corpus/prefer/some.jsonl
+build/hinoki data preferences corpus/prefer/some.jsonl --validation-fraction 0.8 --tokenizer corpus/learn --output corpus/prefer/check
+build/hinoki train configs/reward_tiny.toml start_from=runs/reward/snapshots/step-00000100 run=runs/reward-check \
+  data.path=corpus/prefer/check train.steps=2 train.batch=2 log.evaluate_sequences=0
+"$models" tests/interop/check_reward.py runs/reward-check runs/reward-check/snapshots/step-00000002 corpus/prefer/check
 for environment in tokenizers4 tokenizers5; do
   "$(sh scripts/python_env.sh $environment)" tests/interop/check_tokenizer.py $model
 done
