@@ -42,10 +42,18 @@ Plan plan_of(const PpoConfig& c) {
                          .recompute = c.train.recompute,
                          .dtype = c.dtype(),
                          .lora = c.lora});
-  if (!c.adapts()) {  // the reference
-    plan.frozen += plan.parameters;
-    plan.frozen_bytes += int64_t(size_of(c.dtype())) * plan.parameters;
+  if (c.adapts()) {
+    plan.parameters += c.model.width() + 1;  // of the value, within the buffers' padding
+    return plan;
   }
+  // The reference, and the critic.
+  const int64_t reference = plan.parameters, activations = plan.activation_bytes;
+  Parameters parameters(c.dtype());
+  const Policy policy(c, parameters);
+  plan = plan_buffers(parameters);
+  plan.activation_bytes = (c.policy.critic == Critic::separate ? 2 : 1) * activations;
+  plan.frozen = reference;
+  plan.frozen_bytes = int64_t(size_of(c.dtype())) * reference;
   return plan;
 }
 

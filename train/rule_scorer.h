@@ -15,10 +15,9 @@ constexpr auto enum_names(RewardKind) {
 
 // One rule. An answer without any character scores 0 by each; broken bytes count as characters of no script.
 //
-//   length     1 from `least` to `most` characters (code points); below n / least, above 2 - n / most, but never below
-//   0 hiragana   the share of hiragana among the characters but for spaces and punctuation; the lengthening mark and
-//   marks
-//              of voicing are what the character before them is
+//   length     1 from `least` to `most` characters (code points); n / least below, 2 - n / most above, or 0
+//   hiragana   the share of hiragana among the characters but for spaces and punctuation; the lengthening mark and the
+//              marks of voicing are what the character before them is
 //   japanese   the same for hiragana, katakana and kanji; digits, Latin letters and symbols are not Japanese
 //   ends_with  1 if the answer ends with one of `texts`, both without the spaces and ends of sentences (。！？ and the
 //              like) at their ends

@@ -6,6 +6,7 @@
 //                                  (Parameter::training_only)
 //   state/run.json                 step, targets seen, and what bits depend on
 //   state/config.toml              the resolved config
+//   state/rollouts.safetensors     of recipe "ppo": the answers that it is learning from (train/rollouts.h)
 //   manifest.json                  hashes of all of it
 //
 // Everything is stored by parameter name, never by rank or offset. Nothing else is needed to go on: data order, dropout

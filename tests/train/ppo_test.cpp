@@ -83,6 +83,7 @@ TEST_F(Ppo, BeginsWithRatiosOfOneAndNoDivergence) {
     PpoConfig config = tiny.config(say("form-", form));
     forms[form](config);
     Training run(config);
+    EXPECT_EQ(plan_of(config).parameters, run.parameters().count());
     const StepReport first = run.step();
     EXPECT_EQ(found(first.shown.scalars, "val/largest_ratio_deviation"), 0);
     EXPECT_EQ(found(first.shown.scalars, "val/ratio"), 1);
