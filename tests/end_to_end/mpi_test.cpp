@@ -70,7 +70,8 @@ std::vector<pid_t> processes_of(const std::string& config) {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != name.npos) continue;
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    std::string line;
+    std::getline(file, line);  // empty where the process has ended meanwhile, which a stream's buffer throws at
     if (line.starts_with(program_path()) && line.find(config) != line.npos) found.push_back(pid_t(std::stoi(name)));
   }
   return found;
