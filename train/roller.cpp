@@ -180,10 +180,12 @@ Rollouts Roller::make(int64_t number, Communicator& ranks, Seconds& seconds) con
 Roller::HeldOut Roller::judge_held_out(int64_t count, Communicator& ranks) const {
   count = count ? std::min(count, held_out_.count()) : held_out_.count();
   const int64_t batch = config_.train.batch;
+  // Corpora are often sorted by kind: the questions are drawn, the same ones every time.
+  const Shuffle order{.site = hash_name("held-out questions"), .count = held_out_.count()};
   std::vector<double> scores, lengths;
   for (int64_t i = ranks.rank() * batch; i < count; i += ranks.size() * batch) {
     std::vector<std::vector<int32_t>> questions;
-    for (int64_t q = i; q < std::min(count, i + batch); ++q) questions.push_back(held_out_[q]);
+    for (int64_t q = i; q < std::min(count, i + batch); ++q) questions.push_back(held_out_[order(q)]);
     Rollouts some = sample(questions, uint64_t(config_.train.seed) ^ hash_name("held out"), i);
     score(some);
     scores.push_back(0), lengths.push_back(0);

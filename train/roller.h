@@ -46,7 +46,8 @@ class Roller {
   // Rollout number `number` of the run: all ranks share the work, and all get all of it. The sample of an answer is a
   // function of the seed and of how many came before it, whichever rank makes it.
   Rollouts make(int64_t number, Communicator& ranks, Seconds& seconds) const;
-  // Scores of answers to the first `count` questions that are held out, dealt to the ranks; and their mean length.
+  // The mean score of answers to `count` of the questions that are held out (0: all), dealt to the ranks, and their
+  // length.
   struct HeldOut {
     double score, length;
   };
