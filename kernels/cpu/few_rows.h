@@ -58,6 +58,8 @@ class FewRowsProduct {
 
  private:
   static constexpr int kLanes = kWidth<T>, kWord = kOfWord<T, Stored>;
+  // Sums of two vectors of columns that registers hold beside a square of B; more only where no word is unpacked.
+  static constexpr int kSums = kVectorBytes == 64 && kWord == 1 ? 16 : 8;
   static constexpr int64_t kColumns = 8 * kLanes;
   enum Slot { kSlotEdge };
 
@@ -91,7 +93,7 @@ class FewRowsProduct {
     for (int64_t row = 0; row < g.m; row += kRowsTogether) {
       const int64_t rows = std::min<int64_t>(kRowsTogether, g.m - row), ahead = row == 0 ? next : 0;
       with_rows(rows, [&]<int R>() {
-        if (R <= 4) {
+        if constexpr (2 * R <= kSums) {
           narrow(width, place(row, column), R, 2 * kLanes,
                  [&](const Place& p) { by_rows<R, 2>(a_at(row), b, ldb, ahead, p); });
         } else {
