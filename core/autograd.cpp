@@ -184,7 +184,7 @@ Sink::Target Sink::open() const {
 
 const Tensor& Saved::operator*() const {
   if (remake_ && !x_.defined()) {
-    x_ = (*remake_)().detach();
+    x_ = (*remake_)();
     version_ = x_.storage()->version();
   }
   require(!x_.defined() || x_.storage()->version() == version_, "backward: a tensor of shape ", x_.shape(),

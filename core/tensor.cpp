@@ -64,6 +64,13 @@ Tensor Tensor::detach() const {
   return t;
 }
 
+void Tensor::set_remake(Remake remake) {
+  remake_ = std::make_shared<const Remake>([remake = std::move(remake), made = Tensor()]() mutable {
+    if (!made.defined()) made = remake().detach();
+    return made;
+  });
+}
+
 Tensor Tensor::grad() const { return edge_.leaf ? edge_.leaf->grad : Tensor(); }
 
 Tensor empty(const Shape& shape, DType dtype, Device device) {

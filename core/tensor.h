@@ -66,9 +66,10 @@ class Tensor {
   void set_edge(Edge edge) { edge_ = std::move(edge); }
   bool needs_grad() const { return bool(edge_); }
   // Undefined, or how the op that made this tensor would make it again from what its own backward pass keeps anyhow:
-  // backward passes of others then need not keep it (Saved, core/autograd.h). Views don't have it.
+  // backward passes then need not keep it (Saved, core/autograd.h). It is made once for all of them, and lives until the
+  // last one is released. Views don't have it.
   const std::shared_ptr<const Remake>& remake() const { return remake_; }
-  void set_remake(Remake remake) { remake_ = std::make_shared<const Remake>(std::move(remake)); }
+  void set_remake(Remake remake);
   // The gradient accumulated in a leaf; undefined if there is none.
   Tensor grad() const;
 

@@ -1,14 +1,17 @@
 #include "models/causal_lm.h"
 
+#include <utility>
+
 #include "core/base/trace.h"
 #include "core/recompute.h"
 
 namespace hinoki {
 
 Tensor CausalLm::loss(const Tensor& ids, const Tensor& labels, const Tensor& segments, const Pass& pass) const {
-  const Tensor x = hidden(ids, segments, pass);
+  Tensor x = hidden(ids, segments, pass);
   const Trace trace("loss");
-  return linear_cross_entropy(reshape(x, {ids.numel(), x.size(-1)}), head(), labels.view({labels.numel()}));
+  x = reshape(x, {ids.numel(), x.size(-1)});
+  return linear_cross_entropy(std::move(x), head(), labels.view({labels.numel()}));
 }
 
 Tensor CausalLm::hidden_rows(const Tensor& ids, const Tensor& segments, const Tensor& rows, const Pass& pass) const {
@@ -17,9 +20,9 @@ Tensor CausalLm::hidden_rows(const Tensor& ids, const Tensor& segments, const Te
 }
 
 Tensor CausalLm::loss(const Tensor& ids, const LabelledRows& labelled, const Tensor& segments, const Pass& pass) const {
-  const Tensor x = hidden_rows(ids, segments, labelled.rows, pass);
+  Tensor x = hidden_rows(ids, segments, labelled.rows, pass);
   const Trace trace("loss");
-  return linear_cross_entropy(x, head(), labelled.labels);
+  return linear_cross_entropy(std::move(x), head(), labelled.labels);
 }
 
 Tensor CausalLm::from_input(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) const {

@@ -88,8 +88,8 @@ HubertForPretraining::Loss HubertForPretraining::loss(const HubertInput& input, 
   const Targets targets = find_targets(input, labels, hubert.config());
   const Device device = hubert.device();
   const Trace trace("loss");
-  const Tensor x = meet(out.hidden, on_device(targets.frames, device));
-  const Tensor entropy = linear_cross_entropy(x, clusters(), on_device(targets.labels, device));
+  Tensor x = meet(out.hidden, on_device(targets.frames, device));
+  const Tensor entropy = linear_cross_entropy(std::move(x), clusters(), on_device(targets.labels, device));
 
   const int64_t batch = out.features.size(0), time = out.features.size(1), dim = out.features.size(2);
   const Tensor weights = zeros({batch, time}, DType::f32);

@@ -33,7 +33,8 @@ Plan plan_of(const DpoConfig& c) {
                          .sequence = c.data.sequence,
                          .recompute = c.train.recompute,
                          .dtype = c.dtype(),
-                         .lora = c.lora});
+                         .lora = c.lora,
+                         .device = c.device});
   if (!c.adapts()) {
     plan.frozen = plan.parameters;
     plan.frozen_bytes = int64_t(size_of(c.dtype())) * plan.parameters;
@@ -63,9 +64,7 @@ std::unique_ptr<Task> task_of(const DpoConfig& config, Parameters& parameters) {
 }
 
 DpoTask::DpoTask(const DpoConfig& config, Parameters& parameters)
-    : config_(config),
-      tokenizer_(Tokenizer::load(config.data.path)),
-      pairs_(config, tokenizer_.hash(), false) {
+    : config_(config), tokenizer_(Tokenizer::load(config.data.path)), pairs_(config, tokenizer_.hash(), false) {
   require_fits(tokenizer_, config.model, config.start_from);
   model_ = make_model(config.model, parameters);
   model_->recompute = config.train.recompute;

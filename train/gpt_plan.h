@@ -12,6 +12,7 @@ struct PassSize {
   DType dtype = DType::f32;  // of weights and activations
   LoraConfig lora = {};
   LanguageHead head = LanguageHead::own;
+  Device device = Device::cpu;
 };
 Plan plan_pass(const PassSize& what);
 

@@ -28,7 +28,8 @@ Plan plan_of(const GptConfig& c) {
                     .sequence = c.data.sequence,
                     .recompute = c.train.recompute,
                     .dtype = c.dtype(),
-                    .lora = c.lora});
+                    .lora = c.lora,
+                    .device = c.device});
 }
 
 Throughput throughput_of(const GptConfig& c) {

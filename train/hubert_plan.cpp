@@ -12,6 +12,7 @@ namespace {
 struct RowMemory {
   const HubertModelConfig& m;
   int64_t samples;
+  Device device;
 
   double made(size_t conv) const {  // by a convolution
     return double(m.conv_dim[conv]) * double(m.frames(samples, int64_t(conv) + 1));
@@ -28,17 +29,17 @@ struct RowMemory {
 
   double width() const { return double(m.hidden_size); }
   double frames() const { return double(m.frames(samples)); }
-  // A layer's two sums, of which norms are made again; q, k, v and what attention gives; the MLP before GELU and, if
-  // dropout follows, behind it.
+  // A layer's two sums, of which norms are made again; q, k, v and, on a GPU, what attention gives; the MLP before GELU
+  // and, if dropout follows, behind it.
   double inputs() const { return 2 * width(); }
-  double attention() const { return 4 * width(); }
+  double attention() const { return (device == Device::cpu ? 3 : 4) * width(); }
   double mlp() const { return double(m.intermediate_size) * (m.activation_dropout > 0 ? 2 : 1); }
   double layer() const { return inputs() + attention() + mlp(); }
 
   double most(Recompute r) const {
     const bool full = r == Recompute::full;
     const double kept = full ? 2 * width() : r == Recompute::inputs ? inputs() : layer();
-    const double again = full ? layer() : r == Recompute::inputs ? std::max(attention(), mlp()) : 0;
+    const double again = full ? layer() : r == Recompute::inputs ? std::max(4 * width(), mlp()) : 0;
     // The projection, the position convolution and their norm: five arrays more.
     const double encoder = frames() * (double(m.num_hidden_layers) * kept + again + 5 * width());
     return std::max({(full ? 0 : extractor()) + encoder, full ? extractor() : 0, second_conv()});
@@ -76,7 +77,7 @@ Plan plan_of(const HubertConfig& c) {
   Parameters parameters(c.dtype());
   const HubertForPretraining model(c.model, c.targets, Scope(parameters));
   Plan plan = plan_buffers(parameters);
-  const double elements = double(c.train.batch) * RowMemory{c.model, c.row_samples()}.most(c.train.recompute);
+  const double elements = double(c.train.batch) * RowMemory{c.model, c.row_samples(), c.device}.most(c.train.recompute);
   plan.activation_bytes = int64_t(double(size_of(c.dtype())) * elements);
   return plan;
 }

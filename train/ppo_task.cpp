@@ -41,7 +41,8 @@ Plan plan_of(const PpoConfig& c) {
                          .sequence = c.longest(),
                          .recompute = c.train.recompute,
                          .dtype = c.dtype(),
-                         .lora = c.lora});
+                         .lora = c.lora,
+                         .device = c.device});
   if (c.adapts()) {
     plan.parameters += c.model.width() + 1;  // of the value, within the buffers' padding
     return plan;
@@ -184,7 +185,8 @@ Shown PpoTask::after_step(Communicator& ranks) {
   double largest = std::exchange(largest_deviation_, 0);
   std::vector<double> mean;
   for (const double sum : sums) mean.push_back(sum / sums[0]);
-  for (const std::string& of_rank : gather(ranks, "the largest ratio", {reinterpret_cast<const char*>(&largest), sizeof largest})) {
+  for (const std::string& of_rank :
+       gather(ranks, "the largest ratio", {reinterpret_cast<const char*>(&largest), sizeof largest})) {
     double theirs;
     std::memcpy(&theirs, of_rank.data(), sizeof theirs);
     largest = std::max(largest, theirs);

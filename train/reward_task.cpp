@@ -26,7 +26,8 @@ Plan plan_of(const RewardConfig& c) {
                     .sequence = c.data.sequence,
                     .recompute = c.train.recompute,
                     .dtype = c.dtype(),
-                    .head = LanguageHead::none});
+                    .head = LanguageHead::none,
+                    .device = c.device});
 }
 
 Throughput throughput_of(const RewardConfig& c) {

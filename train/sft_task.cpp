@@ -48,7 +48,8 @@ Plan plan_of(const SftConfig& c) {
                     .sequence = c.data.sequence,
                     .recompute = c.train.recompute,
                     .dtype = c.dtype(),
-                    .lora = c.lora});
+                    .lora = c.lora,
+                    .device = c.device});
 }
 
 namespace {

@@ -4,11 +4,11 @@
 namespace hinoki {
 using kernels::HeadRows, kernels::MutableHeadRows;
 
-Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
-  const PackedQkv p(qkv, options);
-  const kernels::AttentionShape shape = p.shape(options, qkv.dtype());
-  Tensor out = empty(p.out(), qkv.dtype(), qkv.device());
-  const Tensor lse = recording({qkv}) ? empty({p.batch, p.heads, p.time}, wide(qkv.dtype()), qkv.device()) : Tensor();
+namespace {
+
+// `lse`: undefined, or where the logarithms of the softmax's sums go. Only a backward pass wants them.
+void run(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv, const Tensor& out,
+         const Tensor& lse) {
   kernels::attention.run(qkv.device(), qkv.stream(),
                          {.shape = shape,
                           .q = p.part<HeadRows>(qkv, 0),
@@ -16,8 +16,30 @@ Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
                           .v = p.part<HeadRows>(qkv, 2),
                           .out = p.dense<MutableHeadRows>(out),
                           .lse = lse.defined() ? lse.data() : nullptr});
+}
 
-  // `segments` keeps alive what shape points to.
+// How to make what attention gives out again, for the projection behind it and for its own gradient: q, k and v are kept
+// for that. `segments` keeps alive what shape points to.
+Remake again(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv, const Tensor& segments) {
+  return [p, shape, qkv = Saved(qkv), segments] {
+    const Tensor out = empty(p.out(), qkv->dtype(), qkv->device());
+    run(p, shape, *qkv, out, {});
+    return out;
+  };
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
+  const PackedQkv p(qkv, options);
+  const kernels::AttentionShape shape = p.shape(options, qkv.dtype());
+  Tensor out = empty(p.out(), qkv.dtype(), qkv.device());
+  const bool recorded = recording({qkv});
+  const Tensor lse = recorded ? empty({p.batch, p.heads, p.time}, wide(qkv.dtype()), qkv.device()) : Tensor();
+  run(p, shape, qkv, out, lse);
+  // On the CPU a ninth of a layer's memory costs a fiftieth of its time; a GPU has the memory.
+  if (recorded && qkv.device() == Device::cpu) out.set_remake(again(p, shape, qkv, options.segments));
+
   return differentiable(
       out, {qkv},
       [qkv = Saved(qkv), out = Saved(out), lse, p, shape, segments = options.segments](const Tensor& dy) -> Grads {

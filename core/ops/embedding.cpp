@@ -26,21 +26,26 @@ Tensor embedding(const Tensor& ids, const Tensor& table, const Tensor& positions
 
   Shape shape = ids.shape();
   shape.push_back(cols);
-  Tensor y = empty(shape, dtype, table.device());
-  kernels::embedding.run(y.device(), y.stream(),
-                         {.ids = static_cast<const int32_t*>(ids.data()),
-                          .table = table.data(),
-                          .positions = placed ? positions.data() : nullptr,
-                          .y = y.data(),
-                          .rows = rows,
-                          .cols = cols,
-                          .vocabulary = table.size(0),
-                          .position_count = count,
-                          .time = time,
-                          .first_position = first_position,
-                          .dtype = dtype,
-                          .table_dtype = table.dtype(),
-                          .positions_dtype = placed ? positions.dtype() : dtype});
+  const auto make = [=, ids = Saved(ids), table = Saved(table), positions = Saved(positions)] {
+    const Tensor y = empty(shape, dtype, table->device());
+    kernels::embedding.run(y.device(), y.stream(),
+                           {.ids = static_cast<const int32_t*>(ids->data()),
+                            .table = table->data(),
+                            .positions = placed ? positions->data() : nullptr,
+                            .y = y.data(),
+                            .rows = rows,
+                            .cols = cols,
+                            .vocabulary = table->size(0),
+                            .position_count = count,
+                            .time = time,
+                            .first_position = first_position,
+                            .dtype = dtype,
+                            .table_dtype = table->dtype(),
+                            .positions_dtype = placed ? positions->dtype() : dtype});
+    return y;
+  };
+  Tensor y = make();
+  if (recording({table, positions})) y.set_remake(make);  // one pass over memory
   return differentiable(
       y, {table, positions},
       [ids = Saved(ids), to_table = Sink(table, wide(dtype)), to_positions = Sink(positions, wide(dtype)),

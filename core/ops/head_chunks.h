@@ -28,8 +28,8 @@ struct HeadChunks {
 
   // What of each row is wanted of the softmax; its logits become their gradient if that is.
   struct Wanted {
-    double* losses;                   // [rows]
-    double* entropies = nullptr;      // [rows]
+    double* losses;               // [rows]
+    double* entropies = nullptr;  // [rows]
     bool gradient = false;
     double scale = 1;                 // of the gradient
     const double* weights = nullptr;  // [rows], of the gradient
@@ -37,7 +37,7 @@ struct HeadChunks {
   // Calls body(first row, rows, logits) for each chunk, when that is done.
   template <class Body>
   void each(const Wanted& wanted, const Body& body) const {
-    const int64_t chunk = std::min(loss_chunk_rows(vocab), rows);
+    const int64_t chunk = std::min(loss_chunk_rows(vocab, x.device()), rows);
     Tensor logits = empty({chunk, vocab}, x.dtype(), x.device());
     for (int64_t i = 0; i < rows; i += chunk) {
       const int64_t n = std::min(chunk, rows - i);
@@ -70,21 +70,9 @@ struct HeadChunks {
     }
   }
 
-  // The two products of a chunk's gradient: into rows of dx, and into or onto dweight, where they are wanted.
+  // The two products of a chunk's gradient: into or onto dweight, and into rows of dx, where they are wanted. The
+  // latter may be the rows of x.
   void gradients(int64_t i, int64_t n, const Tensor& dlogits, const Tensor& dx, const Sink::Target& dweight) const {
-    if (dx.defined())
-      kernels::gemm.run(x.device(), x.stream(),
-                        {.a = dlogits.data(),
-                         .b = weight.data(),
-                         .c = row(dx, i),
-                         .m = n,
-                         .n = width,
-                         .k = vocab,
-                         .lda = vocab,
-                         .ldb = width,
-                         .ldc = width,
-                         .dtype = x.dtype(),
-                         .b_dtype = weight.dtype()});
     if (dweight.tensor.defined())
       kernels::gemm.run(x.device(), x.stream(),
                         {.a = dlogits.data(),
@@ -101,6 +89,19 @@ struct HeadChunks {
                          .dtype = x.dtype(),
                          .b_dtype = x.dtype(),
                          .c_dtype = dweight.tensor.dtype()});
+    if (dx.defined())
+      kernels::gemm.run(x.device(), x.stream(),
+                        {.a = dlogits.data(),
+                         .b = weight.data(),
+                         .c = row(dx, i),
+                         .m = n,
+                         .n = width,
+                         .k = vocab,
+                         .lda = vocab,
+                         .ldb = width,
+                         .ldc = width,
+                         .dtype = x.dtype(),
+                         .b_dtype = weight.dtype()});
   }
 };
 

@@ -2,14 +2,17 @@
 // gradient, and both products that need it are done at once: three products in all, none of them again in the backward
 // pass, and never more logits than one chunk's.
 #include "core/ops/head_chunks.h"
+#include "core/reuse.h"
 #include "kernels/elementwise.h"
 
 namespace hinoki {
 
-// Rows of a chunk. The weight's gradient is read and written once for each chunk, which at 256 rows costs 7 % of the
-// time; 512 are taken while their logits stay within 64 MiB of floats. The bits do not depend on it.
-int64_t loss_chunk_rows(int64_t vocab) {
-  return std::clamp<int64_t>((int64_t{1} << 24) / std::max<int64_t>(vocab, 1), 256, 512);
+// Rows of a chunk, 256 or 512. The weight's gradient is read and written once for each chunk, which at 256 rows costs
+// 7 % of the time; 512 are taken while their logits stay within 32 MiB of floats, or on a GPU, where memory is larger,
+// 64. The bits do not depend on it.
+int64_t loss_chunk_rows(int64_t vocab, Device device) {
+  const int64_t most = int64_t{1} << (device == Device::cpu ? 23 : 24);
+  return 512 * vocab <= most ? 512 : 256;
 }
 
 namespace {
@@ -22,13 +25,13 @@ void scale_in_place(const Tensor& t, double factor) {
 
 }  // namespace
 
-Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels) {
+Tensor linear_cross_entropy(Tensor x, const Tensor& weight, const Tensor& labels) {
   const HeadChunks problem("linear_cross_entropy", x, weight, labels);
   const int64_t rows = problem.rows;
   const bool gradient = recording({x, weight});
   const Sink to_x(x), to_weight(weight, wide(x.dtype()));
   Tensor losses = empty({rows}, DType::f64, x.device());
-  const Tensor dx = gradient && to_x.wanted() ? empty_like(x) : Tensor();
+  const Tensor dx = gradient && to_x.wanted() ? reuse(x) : Tensor();
   // Straight into the leaf's buffer, before the backward pass: it is known by then what the cotangent does to it.
   const Sink::Target dweight = gradient ? to_weight.open() : Sink::Target{};
   const bool zero = dweight.tensor.defined() && rows == 0 && !dweight.accumulate;

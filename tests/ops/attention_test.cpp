@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/base/device.h"
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
@@ -87,6 +88,23 @@ TEST_P(AttentionCases, IsItsFormulasAndTheirDerivatives) {
                   .run = [c](const Inputs& in) { return Inputs{attention(in[0], options(c, in[0].device()))}; },
                   .reference = [c](const Inputs& in) { return reference(c, in[0]); }},
                  std::max(c.time, c.dim));
+}
+
+// On the CPU the projection behind attention reads what it gave out as it is made again, and so does its own gradient.
+TEST_P(AttentionCases, WhatItGaveOutIsMadeAgainBitForBit) {
+  const Case c = GetParam();
+  for (const Device device : {Device::cpu, Device::cuda})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      if (device == Device::cuda && (!has_device(device) || dtype == DType::f64)) continue;
+      const Tensor qkv = make_leaf(to_device(projection(c, dtype), device));
+      const Tensor out = attention(qkv, options(c, device));
+      ASSERT_EQ(out.remake() != nullptr, device == Device::cpu);
+      if (!out.remake()) continue;
+      const Tensor again = (*out.remake())();
+      EXPECT_TRUE(test::same_bits(again, out)) << dtype;
+      const NoGrad no_grad;
+      EXPECT_FALSE(attention(qkv, options(c, device)).remake()) << "nobody keeps qkv";
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -54,6 +54,16 @@ TEST(EmbeddingOp, AddsIntoTheLeafsBuffer) {
   for (int i = 0; i < 12; ++i) EXPECT_EQ(buffer.as<double>()[i], 2 * once[i]);
 }
 
+TEST(EmbeddingOp, IsMadeAgainBitForBit) {
+  const Tensor ids = integers({2, 3}, 0, 4, 1), table = make_leaf(uniform({4, 5}, -1, 1, 2));
+  for (const Tensor& positions : {Tensor(), make_leaf(uniform({5, 5}, -1, 1, 3))}) {
+    const Tensor y = embedding(ids, table, positions, positions.defined() ? 2 : 0);
+    EXPECT_TRUE(test::same_bits((*y.remake())(), y));
+    const NoGrad no_grad;
+    EXPECT_FALSE(embedding(ids, table, positions).remake()) << "nobody asks for it";
+  }
+}
+
 TEST(EmbeddingOp, SaysWhatDoesNotFit) {
   const Tensor table = zeros({4, 3}, DType::f32);
   EXPECT_ERROR(embedding(integers({2, 2}, 7, 8, 1), table), Exit::data,

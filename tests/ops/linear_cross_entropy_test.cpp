@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
@@ -83,6 +84,26 @@ TEST(LinearCrossEntropy, RefusesAScaledLossOverABuffer) {
   const Tensor w = make_leaf(uniform({5, 4}, -1, 1, 2), "head", zeros({5, 4}, DType::f64));
   EXPECT_ERROR(backward(scale(linear_cross_entropy(x, w, labels), 0.5)), Exit::failure,
                "its loss must be the sum that backward() starts from");
+}
+
+// The gradient of an x that is handed over takes its place, and is the same.
+TEST(LinearCrossEntropy, WritesOverAnInputThatIsHandedOver) {
+  const Tensor ids = test::integers({600}, 0, 9, 4), labels = some_labels(600, 7);
+  const auto step = [&](bool handed_over) {
+    const Tensor table = make_leaf(uniform({9, 4}, -1, 1, 1)), w = make_leaf(uniform({7, 4}, -1, 1, 2));
+    Tensor x = embedding(ids, table);
+    const Tensor kept = handed_over ? Tensor() : x;
+    const std::vector<double> before = test::values(x);
+    const size_t live = memory_use().live;
+    const Tensor loss = linear_cross_entropy(std::move(x), w, labels);
+    if (handed_over)
+      EXPECT_EQ(memory_use().live, live + 2 * 512) << "beside the loss and dw there is nothing new";
+    else
+      EXPECT_EQ(test::values(kept), before) << "x is still somebody's";
+    backward(loss);
+    return std::pair{test::values(table.grad()), test::values(w.grad())};
+  };
+  EXPECT_EQ(step(true), step(false));
 }
 
 TEST(LinearCrossEntropy, NothingIsDifferentiatedUnasked) {
