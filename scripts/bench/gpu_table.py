@@ -43,6 +43,8 @@ def step_rows(steps, peers):
     for size in dict.fromkeys(run["size"] for run in steps + peers):
         own = next((run for run in steps if run["size"] == size), None)
         for run in ([own] if own else []) + [peer for peer in peers if peer["size"] == size]:
+            if own and run["params"] != own["params"]:
+                sys.exit(f"gpu_table.py: {size}: {run['params']} parameters in {run['program']} and {own['params']} in ours")
             sheet = next((peak for name, peak in DATA_SHEET.items() if name in run["device"]), None)
             rate = own["flops_per_step"] / (run["ms_median"] * 1e-3) * 1e-12 if own else None
             yield (size, run["program"], f"{run['ms_median']:.1f}", f"{run['tokens_per_s']:.0f}",
@@ -100,9 +102,10 @@ def self_test():
                  {**torch, "backend": "flash", "deterministic": False, "seconds": 7e-4},
                  {**torch, "backend": "cudnn", "deterministic": False, "seconds": 5e-4}]
     steps = [{**gpu, "program": "hinoki", "size": "1b", "ms_median": 200.0, "tokens_per_s": 80000.0, "flops_per_step": 1e14,
-              "fma_peak_gflops": 8e5, "peak_bytes": 40 * 2**30}]
-    peers = [{**gpu, "program": "torch 9 compiled", "size": "1b", "ms_median": 250.0, "tokens_per_s": 64000.0, "peak_bytes": 2**36},
-             {**gpu, "program": "torch 9", "size": "3b", "ms_median": 500.0, "tokens_per_s": 32000.0, "peak_bytes": 2**36}]
+              "params": 10, "fma_peak_gflops": 8e5, "peak_bytes": 40 * 2**30}]
+    torch_step = {**gpu, "program": "torch 9", "params": 10, "peak_bytes": 2**36}
+    peers = [{**torch_step, "program": "torch 9 compiled", "size": "1b", "ms_median": 250.0, "tokens_per_s": 64000.0},
+             {**torch_step, "size": "3b", "ms_median": 500.0, "tokens_per_s": 32000.0}]
     expected = ["NVIDIA H200: copy 4000 GB/s, bf16 product 800 TFLOP/s",
                 "| add | bf16 | 0.100 | 3600 GB/s | 90 % |",
                 "| attention, dim 64 | bf16 | 1.000 | 400 TFLOP/s | 50 % |",
@@ -129,6 +132,8 @@ def self_test():
     others = reported(kernels=kernels, attention=[{**run, "flops": 5e11} for run in attention])
     if not others.startswith("refused: gpu_table.py: attention, dim 64"):
         missing.append("a refusal of other shapes")
+    if not reported(steps=steps, peer=[{**peers[0], "params": 11}]).startswith("refused: gpu_table.py: 1b: 11"):
+        missing.append("a refusal of another model")
     if not reported().startswith("refused: gpu_table.py"):
         missing.append("a refusal of an empty folder")
     if missing:
