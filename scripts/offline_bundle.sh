@@ -2,15 +2,16 @@
 # What a build of Hinoki needs on a machine without a network, such as a GPU node: libraries and tools of Debian 12 in a
 # folder, unpacked beside the system and not into it. The machine itself must have g++ 12 or newer, the CUDA toolkit,
 # and glibc 2.36 or newer (Debian 12, Ubuntu 24.04, ...).
-#   scripts/offline_bundle.sh collect [FOLDER]    on a connected Debian 12: downloads the packages (under 50 MiB)
-#   scripts/offline_bundle.sh unpack [FOLDER]     there, without a network or root; writes FOLDER/env.sh to be sourced
-# FOLDER is .bundle unless named; git ignores that one.
+#   scripts/offline_bundle.sh collect [FOLDER]          on a connected Debian 12: downloads the packages (under 50 MiB)
+#   scripts/offline_bundle.sh unpack [FOLDER [PLACE]]   there, without a network or root, in PLACE (FOLDER unless named), and
+#                                                       writes PLACE/env.sh to be sourced
+# FOLDER is .bundle unless named; git ignores that one. What is unpacked works in the place where it was unpacked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-wanted="libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev libutf8proc-dev libfmt-dev
+wanted="libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev libgtest-dev googletest
-  pkgconf pkgconf-bin ninja-build cmake"
+  pkgconf pkgconf-bin ninja-build cmake patchelf"
 # Of what those depend on: the system's own (the C and C++ libraries above all, which must be one with its compiler), and
 # parts of HDF5, of the sound libraries and of others that are not used.
 unwanted='libc6.*|libc-dev-bin|linux-libc-dev|libcrypt.*|libgcc-s1|libstdc\+\+6|gcc-.*|.*perl.*|dpkg|tar|procps|usr.*'
@@ -61,11 +62,11 @@ extract() {
 unpack() {
   [ -e "$folder/packages/SHA256SUMS" ] || die "$folder/packages holds nothing: collect it on a connected machine"
   (cd "$folder/packages" && sha256sum --quiet --check SHA256SUMS) || die "$folder/packages is damaged"
-  rm -rf "$folder/root"
-  mkdir -p "$folder/root"
-  for package in "$folder"/packages/*.deb; do extract "$package" "$folder/root"; done
-  local root libraries
-  root=$(cd "$folder/root" && pwd)
+  local package root libraries
+  rm -rf "$place/root" "$place/env.sh"
+  mkdir -p "$place/root"
+  root=$(cd "$place/root" && pwd)
+  for package in "$folder"/packages/*.deb; do extract "$package" "$root"; done
   libraries=$root/usr/lib/x86_64-linux-gnu
   # Absolute links inside packages lead out of the folder.
   find "$root" -type l -lname '/*' | while read -r link; do
@@ -73,32 +74,36 @@ unpack() {
   done
   # Some libraries are in /lib: one folder for all.
   if [ -d "$root/lib/x86_64-linux-gnu" ]; then cp -an "$root"/lib/x86_64-linux-gnu/. "$libraries/"; fi
-  # The tools run on their own libraries; nothing else does, so the system's programs keep theirs.
-  mkdir -p "$folder/bin"
+  # The tools run on their own libraries, by a run path: a variable would reach the compilers that they start. It is an
+  # old-style one, for it holds for the libraries of libraries too.
+  mkdir -p "$place/bin"
   local tool
   for tool in cmake ctest ninja pkgconf; do
-    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s/usr/bin/%s "$@"\n' "$libraries" "$root" "$tool" >"$folder/bin/$tool"
-    chmod +x "$folder/bin/$tool"
+    "$root/usr/bin/patchelf" --force-rpath --set-rpath "$libraries" "$root/usr/bin/$tool"
+    printf '#!/bin/sh\nexec "%s/usr/bin/%s" "$@"\n' "$root" "$tool" >"$place/bin/$tool"
+    chmod +x "$place/bin/$tool"
   done
-  ln -sf pkgconf "$folder/bin/pkg-config"
-  cat >"$folder/env.sh" <<END
+  ln -sf pkgconf "$place/bin/pkg-config"
+  cat >"$place/env.sh.new" <<END
 # Written by scripts/offline_bundle.sh: source it before cmake.
-export PATH="$(cd "$folder/bin" && pwd):\$PATH"
+export PATH="$(cd "$place/bin" && pwd):\$PATH"
 export PKG_CONFIG_SYSROOT_DIR="$root" PKG_CONFIG_LIBDIR="$libraries/pkgconfig:$root/usr/share/pkgconfig"
 # Not CPATH: these are system headers, whose warnings nobody here can mend.
 export C_INCLUDE_PATH="$root/usr/include:$root/usr/include/x86_64-linux-gnu:$root/usr/include/hdf5/serial"
 export CPLUS_INCLUDE_PATH="\$C_INCLUDE_PATH"
 export CMAKE_PREFIX_PATH="$root/usr" CMAKE_LIBRARY_PATH="$libraries:$libraries/hdf5/serial"
 export CMAKE_INCLUDE_PATH="$root/usr/include:$root/usr/include/hdf5/serial"
-# An old-style run path, for it holds for the libraries of libraries too.
+# The same run path for what is built.
 export LDFLAGS="-L$libraries -Wl,--disable-new-dtags,-rpath,$libraries,-rpath-link,$libraries"
 END
-  echo "unpacked in $folder/root; source $folder/env.sh before cmake"
+  mv "$place/env.sh.new" "$place/env.sh"  # last: where it is, all is
+  echo "unpacked in $root; source $place/env.sh before cmake"
 }
 
-[ $# -ge 1 ] && [ $# -le 2 ] || die "usage: scripts/offline_bundle.sh collect|unpack [FOLDER]"
 folder=${2:-.bundle}
-case $1 in
-  collect | unpack) "$1" ;;
-  *) die "usage: scripts/offline_bundle.sh collect|unpack [FOLDER]" ;;
+place=${3:-$folder}
+case $#:${1:-} in
+  [12]:collect) collect ;;
+  [123]:unpack) unpack ;;
+  *) die "usage: scripts/offline_bundle.sh collect [FOLDER] | unpack [FOLDER [PLACE]]" ;;
 esac

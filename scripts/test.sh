@@ -10,6 +10,7 @@ setup() { bash scripts/setup.sh --test; }
 rules() {
   /usr/bin/python3 scripts/house_rules.py --self-test
   /usr/bin/python3 scripts/house_rules.py
+  /usr/bin/python3 scripts/bench/gpu_table.py --self-test
 }
 
 build() {
@@ -44,6 +45,11 @@ emulated() {
   HINOKI_REQUIRE_GPU=1 HINOKI_KERNEL_COVERAGE="$PWD/build-emulated/coverage" \
     ctest --test-dir build-emulated --no-tests=error --output-on-failure --timeout 600 --parallel 2
   bash scripts/kernel_coverage.sh build-emulated/coverage
+  # What compute-sanitizer is given on a GPU (scripts/gpu_check.sh) leaves no kernel out.
+  rm -f build-emulated/smallest
+  HINOKI_REQUIRE_GPU=1 HINOKI_KERNEL_COVERAGE="$PWD/build-emulated/smallest" build-emulated/hinoki_tests --gtest_brief=1 \
+    --gtest_filter="$(grep -v '^#' scripts/smallest_cases.txt | paste -sd:)"
+  bash scripts/kernel_coverage.sh build-emulated/smallest
 }
 
 # The CUDA build for one kind of GPU, which needs the compiler but no GPU: it starts here, and says that there is none. No

@@ -31,9 +31,9 @@ double waited_ms() {
   return total / 1e6;
 }
 
-// What is trained: a model whose parameters are added but not yet there, and its loss on the data of step `i`.
+// What is trained: a model whose parameters are added but not yet there, and its loss on the one batch of all steps.
 struct Problem {
-  std::function<Tensor(int64_t i)> loss;
+  std::function<Tensor()> loss;
   double targets = 0;  // that the loss sums over
   double units = 0;    // of data in a step
   std::string unit;
@@ -63,12 +63,14 @@ Problem gpt_problem(const StepBenchmark& what, Parameters& parameters) {
   struct Size {
     const char* name;
     int64_t layers, width, heads, sequence, vocab, batch;
+    bool as_rinna = false;  // whole heads rotated, and attention before the MLP, as in configs/gpt_neox_*.toml
   };
   constexpr Size kSizes[] = {{"nano", 2, 64, 2, 64, 512, 2},
                              {"tiny", 4, 256, 4, 256, 8000, 8},
                              {"small", 12, 768, 12, 512, 32000, 2},
+                             {"neox-small", 12, 768, 12, 2048, 44416, 32, true},
                              {"1b", 24, 2048, 16, 2048, 32000, 8},
-                             {"3b", 36, 2816, 22, 2048, 32000, 8}};
+                             {"3b", 36, 2816, 22, 2048, 32000, 8, true}};
   const Size& size = find_size(kSizes, what);
   const int64_t batch = what.batch ? what.batch : size.batch, time = what.sequence ? what.sequence : size.sequence;
   ModelConfig config;
@@ -78,14 +80,14 @@ Problem gpt_problem(const StepBenchmark& what, Parameters& parameters) {
                      .num_attention_heads = size.heads,
                      .intermediate_size = 4 * size.width,
                      .max_position_embeddings = time,
-                     .rotary_pct = 0.25,
-                     .use_parallel_residual = true};
+                     .rotary_pct = size.as_rinna ? 1.0 : 0.25,
+                     .use_parallel_residual = !size.as_rinna};
   const std::shared_ptr<CausalLm> model = make_model(config, parameters);
   model->recompute = what.recompute;
-  const auto loss = [=, vocab = size.vocab, device = what.device](int64_t i) {
-    return model->loss(to_device(random_ids(batch, time, vocab, uint64_t(2 * i)), device),
-                       to_device(random_ids(batch, time, vocab, uint64_t(2 * i + 1)), device), {}, {.training = true});
-  };
+  // Made before any step is timed, and the same in all of them, as the peer's.
+  const Tensor ids = to_device(random_ids(batch, time, size.vocab, 0), what.device),
+               labels = to_device(random_ids(batch, time, size.vocab, 1), what.device);
+  const auto loss = [=] { return model->loss(ids, labels, {}, {.training = true}); };
   const auto tokens = double(batch * time);
   return {loss, tokens, tokens, "tokens", token_cost(config, time).total() * tokens};
 }
@@ -121,7 +123,7 @@ Problem hubert_problem(const StepBenchmark& what, Parameters& parameters) {
   }
   const Tensor labels = random_ids(rows, frames, 500, uint64_t(1) << 42);
   const auto targets = double(HubertForPretraining::count_targets(input.masked_frames, labels));
-  const auto loss = [=](int64_t) { return model->loss(input, labels, {.training = true}).total; };
+  const auto loss = [=] { return model->loss(input, labels, {.training = true}).total; };
   const HubertCost cost = hubert_row_cost(c);
   const double flops = double(rows) * (cost.total() - cost.targets) +
                        6 * targets * double(c.targets.final_dim) * double(size.width + c.targets.classes);
@@ -158,7 +160,7 @@ StepTimes bench_step(const StepBenchmark& what) {
     const double waited = waited_ms();
     const auto t0 = now(what.device);
     parameters.clear_gradients();
-    const Tensor loss = problem.loss(i);
+    const Tensor loss = problem.loss();
     const auto t1 = now(what.device);
     backward(loss);
     const auto t2 = now(what.device);

@@ -8,7 +8,8 @@ namespace hinoki {
 
 struct StepBenchmark {
   std::string task = "gpt";   // or hubert
-  std::string size = "tiny";  // nano, tiny, small, 1b, 3b; nano, tiny, base: the sizes of scripts/bench/peer_torch.py
+  // nano, tiny, small, neox-small, 1b, 3b; of hubert nano, tiny, base: the sizes of scripts/bench/peer_torch.py
+  std::string size = "tiny";
   int64_t batch = 0;          // rows; 0: that of the size
   int64_t sequence = 0;       // tokens, or samples of sound
   int64_t steps = 10, warmup = 2;

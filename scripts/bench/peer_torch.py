@@ -41,15 +41,18 @@ def arguments():
 
 
 def gpt(options, torch, count):
-    """Parallel residual, a quarter of each head rotated, exact GELU, untied output."""
+    """Parallel residual and a quarter of each head rotated, or as rinna's: one after the other, whole heads. Exact GELU,
+    untied output."""
     from torch import nn
     functional = nn.functional
     layers, width, heads, length, vocabulary, batch = {
         "nano": (2, 64, 2, 64, 512, 2), "tiny": (4, 256, 4, 256, 8000, 8), "small": (12, 768, 12, 512, 32000, 2),
-        "1b": (24, 2048, 16, 2048, 32000, 8), "3b": (36, 2816, 22, 2048, 32000, 8)}[options.size]
+        "neox-small": (12, 768, 12, 2048, 44416, 32), "1b": (24, 2048, 16, 2048, 32000, 8),
+        "3b": (36, 2816, 22, 2048, 32000, 8)}[options.size]
+    as_rinna = options.size in ("neox-small", "3b")
     length, batch = options.sequence or length, options.batch or batch
     head = width // heads
-    rotated = head // 4
+    rotated = head if as_rinna else head // 4
     own_attention = options.attention == "auto" and hasattr(functional, "scaled_dot_product_attention")
 
     frequencies = 1.0 / 10000 ** (torch.arange(0, rotated, 2).float() / rotated)
@@ -79,8 +82,11 @@ def gpt(options, torch, count):
 
         def forward(self, x):
             q, k, v = self.qkv(self.norm1(x)).view(*x.shape[:2], heads, 3 * head).transpose(1, 2).chunk(3, -1)
-            mixed = attend(rotate(q), rotate(k), v).transpose(1, 2).reshape(x.shape)
-            return x + self.dense(mixed) + self.down(functional.gelu(self.up(self.norm2(x))))
+            mixed = self.dense(attend(rotate(q), rotate(k), v).transpose(1, 2).reshape(x.shape))
+            if as_rinna:
+                x = x + mixed
+                return x + self.down(functional.gelu(self.up(self.norm2(x))))
+            return x + mixed + self.down(functional.gelu(self.up(self.norm2(x))))
 
     class Model(nn.Module):
         def __init__(self):
@@ -298,6 +304,8 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = options.dtype == "tf32"
     per_step = count_flops(torch, model, inputs, flops)
     counting[0] = False
+    if options.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # counting runs in f32, without autocast
     if options.compile:
         model.compile()  # in place
     step = make_step(torch, options, model, inputs)
