@@ -4,13 +4,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stage() { printf '\n== %s (after %dm%02ds)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+# Stages tell how long each of them took, when the next one begins and in one line at the end.
+began=0 name="" times=""
+stage() {
+  if [ -n "$name" ]; then
+    times="$times${times:+, }$name $((SECONDS - began)) s"
+    printf '== %s took %d s\n' "$name" $((SECONDS - began))
+  fi
+  name=${1%%:*} began=$SECONDS
+  [ "$1" = end ] || printf '\n== %s\n' "$1"
+}
 
 stage "packages"
 bash scripts/setup.sh
-SECONDS=0
 
-stage "build (kernels for this CPU alone)"
+stage "build: kernels for this CPU alone"
 cmake --preset release -DHINOKI_BUILD_TESTS=OFF -DHINOKI_CPU=native >/dev/null
 cmake --build --preset release --target hinoki
 
@@ -40,4 +48,6 @@ for prompt in "このコマンドは" "ファイルを" "設定を変更する�
   build/hinoki generate "$model" --prompt "$prompt" --temperature 0.7 --top-p 0.9 --max-tokens 48 --seed 7
 done
 
-printf '\nThe model is in %s: transformers opens it as it is (see the README.md in it).\n' "$model"
+stage end
+printf '\n%s: %dm%02ds in all\n' "$times" $((SECONDS / 60)) $((SECONDS % 60))
+printf 'The model is in %s: transformers opens it as it is (see the README.md in it).\n' "$model"
