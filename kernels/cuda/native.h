@@ -22,9 +22,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, St
             std::type_identity_t<P>... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   last_launch = {reinterpret_cast<const void*>(kernel), grid, block, shared_bytes};
-  if (shared_bytes > 48 * 1024)
-    require_launched(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)),
-                     last_launch);
+  allow_shared(last_launch);
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(args...);
   require_launched(cudaGetLastError(), last_launch);
 }
