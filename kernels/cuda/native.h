@@ -85,19 +85,4 @@ __device__ inline void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
-// True in exactly one block of the grid: the last to get here; it sees what all others wrote before. The counter
-// starts at zero and is left at zero.
-__device__ inline bool last_block(unsigned* counter) {
-  __shared__ bool last;
-  __syncthreads();
-  if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
-    __threadfence();
-    last = atomicAdd(counter, 1u) == gridDim.x * gridDim.y * gridDim.z - 1;
-    if (last) *counter = 0;
-    __threadfence();
-  }
-  __syncthreads();
-  return last;
-}
-
 }  // namespace hinoki::simt

@@ -148,7 +148,6 @@ void Engine::start_block(uint32_t number) {
   arrived = finished = variable_count = 0;
   shared_used = kSharedGap;
   static_used = 0;
-  seen = launch_start;
   warps.fill({});
   random_ = schedule_ * uint64_t{7919} + number;
   for (int i = 0; i < threads_in_block; ++i) {

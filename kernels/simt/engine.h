@@ -83,8 +83,7 @@ struct Engine {
   uint32_t block_number = 0;
   int threads_in_block = 0, arrived = 0, first_arrived = 0, finished = 0;
   uint64_t interval = 0;      // between two barriers
-  uint64_t launch_start = 0;  // what is older is before this launch
-  uint64_t seen = 0;          // accesses to global memory older than this are ordered before this block's
+  uint64_t launch_start = 0;  // accesses to global memory older than this are ordered before this launch's
   bool quiet = false;         // the checker looks away
   std::string error;
   uint64_t switches = 0;

@@ -38,7 +38,9 @@ void expect_sums(size_t dynamic) {
 
 // On both sides of 48 KiB together and of 48 KiB of dynamic memory alone; the last is smaller than what was allowed.
 TEST(SharedMemory, MayBeMoreThan48KiBTogether) {
-  for (const size_t dynamic : {16 * 1024 - 256, 16 * 1024, 16 * 1024 + 256, 48 * 1024, 48 * 1024 + 256, 60 * 1024, 20 * 1024})
+  constexpr size_t kKiB = 1024;
+  for (const size_t dynamic :
+       {16 * kKiB - 256, 16 * kKiB, 16 * kKiB + 256, 48 * kKiB, 48 * kKiB + 256, 60 * kKiB, 20 * kKiB})
     expect_sums(dynamic);
 }
 
