@@ -19,6 +19,7 @@ template <class T>
 void run(const Attention& call, Stream stream) {
   const AttentionShape& g = call.shape;
   const bool decode = can_decode<T>(call);
+  require(!call.lengths || !g.segments, "attention: on CUDA rows of a cache with lengths have no segments");
   require(decode || (!call.lines && !call.lengths), "attention: on CUDA lines of a cache take one query a row, in whole ",
           "vectors, without dropout");
   const size_t places = g.segments ? size_t(g.batch * g.kv_time) : 0, floats = decode ? decode_floats(g) : 0;

@@ -23,16 +23,22 @@ void sweep_twice(const AttentionGrad& call, const QueryStatistics& statistics, c
 template <class T>
 void run(const AttentionGrad& call, Stream stream) {
   const AttentionShape& g = call.shape;
+  const bool vectors = g.dim % kVector<T> == 0 && all_rows(call, [](const auto& x) { return vector_rows<T>(x); });
+  const bool tensor_cores = std::is_same_v<T, bf16> && vectors && g.dim <= kMostTensorDim &&
+                            all_rows(call, [&](const auto& x) { return near_rows(x, g.kv_time); });
+  if (tensor_cores)
+    visit_dim(g.dim, [&]<int kDim>() {
+      g.dropout > 0 ? require_shared_of_sweeps<kDim, true>(g) : require_shared_of_sweeps<kDim, false>(g);
+    });
+  else
+    require_shared(plain_backward_bytes(g.dim), shared_by_heads(g));
+
   const int64_t padded = (g.kv_time + kStatisticsBlock - 1) / kStatisticsBlock * kStatisticsBlock;
   const int64_t places = g.segments ? g.batch * g.kv_time : 0, queries = g.batch * g.heads * padded;
   float* const lse = cuda_scratch<float>(stream, size_t(2 * queries + 2 * places));
   const QueryStatistics statistics{lse, lse + queries, int(padded)};
   auto* const bounds = reinterpret_cast<int32_t*>(lse + 2 * queries);
   const SegmentBounds segments = g.segments ? find_segments(g, bounds, bounds + places, stream) : SegmentBounds{};
-
-  const bool vectors = g.dim % kVector<T> == 0 && all_rows(call, [](const auto& x) { return vector_rows<T>(x); });
-  const bool tensor_cores = std::is_same_v<T, bf16> && vectors && g.dim <= kMostTensorDim &&
-                            all_rows(call, [&](const auto& x) { return near_rows(x, g.kv_time); });
   simt::launch(attention_statistics<T>, grid_blocks("attention_grad", queries / kStatisticsRows), kStatisticsThreads, 0,
                stream, call, lse, lse + queries, int(padded), vectors);
   if (tensor_cores) {

@@ -8,6 +8,7 @@
 #include "kernels/cuda/grid.h"
 #include "kernels/cuda/reduce.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/cuda/shared_limit.h"
 
 namespace hinoki::kernels {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 constexpr int kFrameWarps = 4, kMostThreads = 512;
 constexpr int64_t kMostLabels = 2048;  // what shared memory holds the states of
 constexpr double kNever = -HUGE_VAL;
+// The static shared memory of align_rows: three arrays over the labels, one over the states, and block_sum's.
+constexpr size_t kStaticBytes =
+    kMostLabels * (2 * sizeof(int) + sizeof(bool)) + (2 * kMostLabels + 1) * sizeof(float) + 256;
 
 // The log of the sum of exponentials of each frame's logits, and their softmax where a gradient is wanted.
 template <class T>
@@ -164,10 +168,12 @@ const bool ready = ctc_loss.provide(Device::cuda, [](const CtcLoss& k, Stream s)
   visit_cuda_float("ctc_loss", k.dtype, [&]<class T>() {
     const int64_t frames = k.rows * k.time, states = 2 * k.most_labels + 1;
     const unsigned blocks = blocks_for(frames, kFrameWarps);
+    const size_t dynamic = size_t(2 * (states + 4)) * sizeof(double);
+    require_shared(kStaticBytes + dynamic, say(k.most_labels, " labels"));
     double* const log_sums = cuda_scratch<double>(s, size_t(frames * (states + 1)));
     simt::launch(softmax_frames<T>, blocks, kFrameWarps * simt::kWarp, 0, s, k, log_sums);
     const int threads = int(std::clamp<int64_t>((states + 31) / 32 * 32, 32, kMostThreads));
-    simt::launch(align_rows<T>, blocks_for(k.rows, 1), threads, size_t(2 * (states + 4)) * sizeof(double), s, k,
+    simt::launch(align_rows<T>, blocks_for(k.rows, 1), threads, dynamic, s, k,
                  log_sums, log_sums + frames, int(states));
   });
 });

@@ -1,8 +1,9 @@
 // CUDA kernel of the cross entropy of a softmax: a block for each row, whose largest logit and sum of exponentials are
-// found in one pass. The row stays in shared memory for the second pass, which writes the gradient, if 225 KiB hold it
-// (115,000 bf16 logits); longer ones are read again. Roofline: logits read once and written once, 4 (bf16) or 8 (f32)
-// bytes an element; two exponentials an element keep the special function units of an H200 two thirds busy in bf16. 85
-// % of the copy bandwidth is expected for rows that fit twice into an SM's shared memory (up to 56,000 bf16 logits).
+// found in one pass. The row stays in shared memory for the second pass, which writes the gradient, if the GPU has
+// enough of it (225 KiB with compute capability 9.0: 115,000 bf16 logits); longer ones are read again. Roofline: logits
+// read once and written once, 4 (bf16) or 8 (f32) bytes an element; two exponentials an element keep the special
+// function units of an H200 two thirds busy in bf16. 85 % of the copy bandwidth is expected for rows that fit twice
+// into an SM's shared memory (up to 56,000 bf16 logits).
 #include <cfloat>
 #include <climits>
 
@@ -16,7 +17,7 @@ namespace hinoki::kernels {
 namespace {
 
 constexpr int kMostThreads = 512, kUnroll = 4;
-constexpr int64_t kSharedBytes = 225 * 1024;  // of 227 KiB, less what block_sum takes
+constexpr size_t kBesideRow = 2 * 1024;  // shared memory for block_sum and its kin
 
 const FaultKind kBadLabel{Exit::data,
                           [](const Fault& f) { return label_not_in_vocabulary(f.value, f.place, f.limit); }};
@@ -150,7 +151,8 @@ const bool ready = softmax_loss.provide(Device::cuda, [](const SoftmaxLoss& k, S
     constexpr int kWide = kVector<T>;
     const int64_t bytes = k.vocabulary * int64_t(sizeof(T));
     const bool vectors = vector_aligned(static_cast<const T*>(k.logits), k.vocabulary);
-    const bool kept = bytes <= kSharedBytes && (k.gradient || k.best != nullptr || k.entropy != nullptr);
+    const bool again = k.gradient || k.best != nullptr || k.entropy != nullptr;
+    const bool kept = again && size_t(bytes) + kBesideRow <= simt::shared_limit();
     const auto kernel = vectors ? kept ? loss_of_row<T, kWide, true> : loss_of_row<T, kWide, false>
                         : kept ? loss_of_row<T, 1, true>
                                 : loss_of_row<T, 1, false>;

@@ -28,19 +28,41 @@ Json read_cache(const std::string& path) {
   return Json::object();
 }
 
+// What is remembered, by what it is of.
+class Cache {
+ public:
+  Cache() : folder_(cache_folder()), all_(folder_.empty() ? Json::object() : read_cache(path())) {
+    if (!all_.is_object()) all_ = Json::object();
+  }
+
+  // A positive number; 0: none is known.
+  double number(const std::string& key, const char* name) const {
+    if (!all_.contains(key) || !all_[key].is_object()) return 0;
+    const Json value = all_[key].value(name, Json());
+    return value.is_number() ? std::max(0.0, value.get<double>()) : 0;
+  }
+  void store(const std::string& key, const Json& entry) {
+    all_[key] = entry;
+    try {
+      if (folder_.empty()) return;
+      std::filesystem::create_directories(folder_);
+      write_file_durably(path(), all_.dump(2) + "\n");
+    } catch (const std::exception&) {
+    }
+  }
+
+ private:
+  std::string path() const { return folder_ + "/machine.json"; }
+
+  std::string folder_;
+  Json all_;
+};
+
 // What is known of this machine at this number of threads.
 class Known {
  public:
-  Known()
-      : key_(say(cpu_name(), ", ", name_of(active_target()), ", ", pool().threads(), " threads")),
-        folder_(cache_folder()),
-        path_(folder_ + "/machine.json"),
-        cache_(folder_.empty() ? Json::object() : read_cache(path_)) {
-    if (!cache_.is_object()) cache_ = Json::object();
-    if (!cache_.contains(key_) || !cache_[key_].is_object()) return;
-    const Json& entry = cache_[key_];
-    if (entry.value("fma_gflops", Json()).is_number() && entry.value("copy_gbs", Json()).is_number())
-      best_ = {entry["fma_gflops"].get<double>(), entry["copy_gbs"].get<double>()};
+  Known() : key_(say(cpu_name(), ", ", name_of(active_target()), ", ", pool().threads(), " threads")) {
+    best_ = {cache_.number(key_, "fma_gflops"), cache_.number(key_, "copy_gbs")};
   }
 
   const MachineFigures& best() const { return best_; }
@@ -48,18 +70,12 @@ class Known {
   void learn(const MachineFigures& figures) {
     if (figures.fma_gflops <= best_.fma_gflops && figures.copy_gbs <= best_.copy_gbs) return;
     best_ = {std::max(best_.fma_gflops, figures.fma_gflops), std::max(best_.copy_gbs, figures.copy_gbs)};
-    cache_[key_] = {{"fma_gflops", best_.fma_gflops}, {"copy_gbs", best_.copy_gbs}};
-    try {
-      if (folder_.empty()) return;
-      std::filesystem::create_directories(folder_);
-      write_file_durably(path_, cache_.dump(2) + "\n");
-    } catch (const std::exception&) {
-    }
+    cache_.store(key_, {{"fma_gflops", best_.fma_gflops}, {"copy_gbs", best_.copy_gbs}});
   }
 
  private:
-  std::string key_, folder_, path_;
-  Json cache_;
+  std::string key_;
+  Cache cache_;
   MachineFigures best_;
 };
 
@@ -81,6 +97,17 @@ double raise_fma_peak() {
   Known known;
   known.learn({.fma_gflops = measure_fma_peak_gflops(pool().threads())});
   return known.best().fma_gflops;
+}
+
+double product_peak_gflops(const std::string& gpu, const std::string& precision,
+                           const std::function<double()>& measure) {
+  Cache cache;
+  const std::string key = gpu + ", " + precision;
+  const double known = cache.number(key, "product_gflops");
+  if (known > 0) return known;
+  const double measured = measure();
+  if (measured > 0) cache.store(key, {{"product_gflops", measured}});
+  return measured;
 }
 
 }  // namespace hinoki

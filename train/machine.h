@@ -1,5 +1,6 @@
 // What this machine reaches, measured once and remembered: the share-of-peak figures refer to it.
 #pragma once
+#include <functional>
 #include <string>
 
 namespace hinoki {
@@ -17,5 +18,10 @@ MachineFigures machine_figures(bool measure_again = false);
 
 // The peak of multiply-adds measured once more and remembered if it is larger: for who went beyond what was known.
 double raise_fma_peak();
+
+// What matrix products of a GPU reach at most, in GFLOP/s: from the same cache by the GPU's name and what is multiplied
+// ("bf16"), else from measure(), which is asked once and may give 0 for unknown, which is not stored.
+double product_peak_gflops(const std::string& gpu, const std::string& precision,
+                           const std::function<double()>& measure);
 
 }  // namespace hinoki

@@ -26,11 +26,12 @@ std::string format(const char* pattern, Values... values) {
 
 }  // namespace
 
-Progress::Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops)
+Progress::Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops, Device device)
     : steps_(steps),
       every_(every),
       work_(std::move(work)),
       peak_gflops_(peak_gflops),
+      device_(device),
       terminal_(isatty(STDERR_FILENO)) {}
 
 void Progress::step(const StepReport& report) {
@@ -47,9 +48,10 @@ void Progress::step(const StepReport& report) {
   }
 }
 
-// The peak was measured while other programs ran. What was reached is a lower bound of it, should they still run.
+// The peak was measured while other programs ran. What was reached is a lower bound of it, should they still run. A GPU
+// is not measured in the midst of training: it has other work, and no memory to spare.
 void Progress::raise_peak() {
-  if (!std::exchange(raised_, true)) peak_gflops_ = raise_fma_peak();
+  if (device_ == Device::cpu && !std::exchange(raised_, true)) peak_gflops_ = raise_fma_peak();
   peak_gflops_ = std::max(peak_gflops_, gflops());
 }
 
@@ -65,7 +67,7 @@ std::string Progress::line(const StepReport& r) const {
                             r.learning_rate, r.gradient_norm, grouped(int64_t(rate())).c_str(), work_.unit.c_str());
   if (!r.shown.text.empty()) text += " | " + r.shown.text;
   if (peak_gflops_ > 0) text += format(" | %.0f %% of peak", 100 * share_of_peak());
-  text += " | " + mebibytes(double(memory_use().peak + scratch_total()));
+  text += " | " + mebibytes(double(memory_use(device_).peak + (device_ == Device::cpu ? scratch_total() : 0)));
   if (r.step < steps_ && steps_seen_ > 0)
     text += " | eta " + duration(seconds_ / steps_seen_ * double(steps_ - r.step));
   return text;

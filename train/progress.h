@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/dtype.h"
 #include "train/tensorboard.h"
 #include "train/throughput.h"
 
@@ -37,12 +38,13 @@ struct StepReport {
 
 class Progress {
  public:
-  // `peak_gflops` (0: unknown) gives the share of the machine's peak.
-  Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops);
+  // `peak_gflops` (0: unknown) gives the share of what `device` reaches at most; memory is that device's, too.
+  Progress(int64_t steps, int64_t every, Throughput work, double peak_gflops, Device device = Device::cpu);
 
   void step(const StepReport& report);
 
   double rate() const;           // of the work a second, over the last steps
+  bool knows_peak() const { return peak_gflops_ > 0; }
   double share_of_peak() const;  // 0 if unknown
 
  private:
@@ -53,6 +55,7 @@ class Progress {
   int64_t steps_, every_;
   Throughput work_;
   double peak_gflops_;
+  Device device_;
   bool terminal_, raised_ = false;
   double steps_seen_ = 0, seconds_ = 0;  // weighted towards the last steps
   double shown_ = -1;                    // when the live line was last drawn

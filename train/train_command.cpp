@@ -11,6 +11,7 @@
 #include "kernels/gemm.h"
 #include "train/commands.h"
 #include "train/config_file.h"
+#include "train/device_peak.h"
 #include "train/hubert_chain.h"
 #include "train/plan.h"
 #include "train/publication.h"
@@ -103,6 +104,7 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime:
     if (config.precision == Precision::tf32) kernels::matmul_precision = kernels::MatmulPrecision::tf32;
     require_memory(given, ranks.size());
     if (!ranks.first()) return;
+    learn_device_peak(config);
     lock = prepare_folder(config);
     if (const auto found = newest(config)) snapshot = found->path;
     require<Exit::snapshot>(o.resume.empty() || !snapshot.empty(), o.resume, ": holds no snapshot to resume from");

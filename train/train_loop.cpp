@@ -5,7 +5,7 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
-#include "train/machine.h"
+#include "train/device_peak.h"
 #include "train/plan.h"
 #include "train/signals.h"
 
@@ -24,8 +24,8 @@ void Records::step(const StepReport& r, const Progress& progress, double goodput
                           {"train/gradient_norm", r.gradient_norm},
                           {"speed/seconds", r.seconds},
                           {rate_, progress.rate()},
-                          {"speed/share_of_peak", progress.share_of_peak()},
                           {"speed/goodput", goodput}};
+  if (progress.knows_peak()) all.push_back({"speed/share_of_peak", progress.share_of_peak()});
   all.insert(all.end(), r.shown.scalars.begin(), r.shown.scalars.end());
   write(r.step, all);
 }
@@ -59,7 +59,7 @@ TrainLoop::TrainLoop(Run& run, Profile& profile, FleetTime::Clock::time_point be
       run_(run),
       profile_(profile),
       progress_(last_, config_.every, run.recipe().throughput(),
-                run.ranks().first() ? machine_figures().fma_gflops * run.ranks().size() : 0),
+                run.ranks().first() ? device_peak_gflops(run.config()) * run.ranks().size() : 0, run.config().device),
       records_(run.ranks().first()
                    ? std::make_optional<Records>(folder_, run.steps_done(), run.recipe().throughput().metric)
                    : std::nullopt),

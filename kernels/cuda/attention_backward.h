@@ -10,7 +10,10 @@
 // addition is fixed without atomics, without blocks that wait for each other and without an f32 copy of dq, and
 // probabilities and ds stay in registers in both sweeps.
 #pragma once
+#include <algorithm>
+
 #include "kernels/cuda/attention_tiles.h"
+#include "kernels/cuda/shared_limit.h"
 
 namespace hinoki::kernels {
 
@@ -27,6 +30,7 @@ struct BackwardTile {
   static constexpr int kStatistics = kKeys ? 4 * kColumns : 0;  // bf16 elements that hold 2 floats for each column
   static constexpr int kStage = 2 * kColumnTile + kStatistics;
   static constexpr size_t kSharedBytes = (2 * kRowTile + 2 * kStage) * sizeof(bf16);
+  static constexpr size_t kStaticBytes = kRows * (sizeof(Span) + (kKeys ? 1 : 2) * sizeof(float));
 };
 
 // For each query: log2(e) * lse and <dout, out>, in rows of `padded` floats for each head.
@@ -205,6 +209,17 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
     for (int i = 0; i < kAtoms * 2; ++i) factor[i / 2][i % 2] = kept_factor;
     store_rows<kDim>(rows_of<bf16>(call.dv, batch, head), row, count, dim, second, factor, a2);
   }
+}
+
+// Asked of both sweeps before the first launch.
+template <int kDim, bool kDropout>
+void require_shared_of_sweeps(const AttentionShape& g) {
+  const auto bytes = []<Side kSide>() {
+    using Tile = BackwardTile<kDim, kSide, kDropout>;
+    return Tile::kSharedBytes + Tile::kStaticBytes;
+  };
+  require_shared(std::max(bytes.template operator()<Side::keys>(), bytes.template operator()<Side::queries>()),
+                 shared_by_heads(g));
 }
 
 template <int kDim, Side kSide, bool kDropout>

@@ -6,6 +6,7 @@
 // products and not two, and reading no longer bounds the speed.
 #pragma once
 #include "kernels/cuda/attention_tiles.h"
+#include "kernels/cuda/shared_limit.h"
 
 namespace hinoki::kernels {
 
@@ -17,6 +18,7 @@ struct ForwardTile {
   static constexpr int kKeys = kDropout ? 32 : kFull ? 48 : 64;
   static constexpr int kThreads = kWarps * 32, kWarpRows = kAtoms * 16, kQueries = kWarps * kWarpRows;
   static constexpr size_t kSharedBytes = (kQueries + 4 * kKeys) * kPitch<kDim> * sizeof(bf16);
+  static constexpr size_t kStaticBytes = kQueries * sizeof(Span);
 };
 
 // Scores become probabilities relative to the largest so far; earlier sums are made relative to it.
@@ -147,6 +149,7 @@ template <int kDim, bool kDropout>
 void launch_attention_forward(const Attention& call, const SegmentBounds& segments, Stream stream) {
   using Tile = ForwardTile<kDim, kDropout>;
   const AttentionShape& g = call.shape;
+  require_shared(Tile::kSharedBytes + Tile::kStaticBytes, shared_by_heads(g));
   const int64_t blocks = (g.q_time + Tile::kQueries - 1) / Tile::kQueries * g.heads * g.batch;
   simt::launch(attention_forward<kDim, kDropout>, grid_blocks("attention", blocks), Tile::kThreads, Tile::kSharedBytes,
                stream, call, segments);

@@ -239,12 +239,15 @@ void visit_parts(int64_t dim, F&& f) {
 template <class T>
 void launch_attention_forward_plain(const Attention& call, const SegmentBounds& segments, Stream stream) {
   const AttentionShape& g = call.shape;
+  require_shared(plain_bytes(g.dim, 3, 1), shared_by_heads(g));
   const int64_t blocks = (g.q_time + kPlainTile - 1) / kPlainTile * g.heads * g.batch;
   visit_parts(g.dim, [&]<int kParts>() {
     simt::launch(attention_forward_plain<T, kParts>, grid_blocks("attention", blocks), kPlainThreads,
                  plain_bytes(g.dim, 3, 1), stream, call, segments);
   });
 }
+
+inline size_t plain_backward_bytes(int64_t dim) { return plain_bytes(dim, 4, 2); }
 
 template <class T, Side kSide>
 void launch_attention_backward_plain(const AttentionGrad& call, const QueryStatistics& statistics,
@@ -253,7 +256,7 @@ void launch_attention_backward_plain(const AttentionGrad& call, const QueryStati
   const int64_t blocks = (g.kv_time + kPlainTile - 1) / kPlainTile * g.heads * g.batch;
   visit_parts(g.dim, [&]<int kParts>() {
     simt::launch(attention_backward_plain<T, kSide, kParts>, grid_blocks("attention_grad", blocks), kPlainThreads,
-                 plain_bytes(g.dim, 4, 2), stream, call, statistics, segments);
+                 plain_backward_bytes(g.dim), stream, call, statistics, segments);
   });
 }
 

@@ -110,6 +110,11 @@ inline unsigned grid_blocks(const char* name, int64_t blocks) {
   return unsigned(blocks);
 }
 
+// What takes the shared memory of an attention kernel, for its refusal.
+inline std::string shared_by_heads(const AttentionShape& g) {
+  return say("heads of ", g.dim, " elements in ", g.dtype, g.dropout > 0 ? " with dropout" : "");
+}
+
 inline void check_stride(const char* name, int64_t row_stride) {
   require(row_stride >= 0 && row_stride < int64_t{1} << 31, name, ": rows ", row_stride, " elements apart");
 }

@@ -38,4 +38,7 @@ inline void require_launched(cudaError_t error, const Launch& l) {
   require(error == cudaSuccess, "CUDA: ", describe(l), ": ", cudaGetErrorString(error));
 }
 
+// Before a launch that takes more shared memory than a kernel has by itself (kernels/cuda/shared_allowance.h).
+void allow_shared(const Launch& l);
+
 }  // namespace hinoki::simt

@@ -22,9 +22,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, St
             std::type_identity_t<P>... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   last_launch = {reinterpret_cast<const void*>(kernel), grid, block, shared_bytes};
-  if (shared_bytes > 48 * 1024)
-    require_launched(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)),
-                     last_launch);
+  allow_shared(last_launch);
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(args...);
   require_launched(cudaGetLastError(), last_launch);
 }
@@ -85,21 +83,6 @@ __device__ inline void cp_async_commit() { asm volatile("cp.async.commit_group;"
 template <int Pending>
 __device__ inline void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
-}
-
-// True in exactly one block of the grid: the last to get here; it sees what all others wrote before. The counter
-// starts at zero and is left at zero.
-__device__ inline bool last_block(unsigned* counter) {
-  __shared__ bool last;
-  __syncthreads();
-  if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
-    __threadfence();
-    last = atomicAdd(counter, 1u) == gridDim.x * gridDim.y * gridDim.z - 1;
-    if (last) *counter = 0;
-    __threadfence();
-  }
-  __syncthreads();
-  return last;
 }
 
 }  // namespace hinoki::simt

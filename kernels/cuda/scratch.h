@@ -15,7 +15,4 @@ T* cuda_scratch(Stream stream, size_t count) {
   return static_cast<T*>(cuda_scratch(stream, count * sizeof(T), sizeof(T)));
 }
 
-// `count` counters that are zero, for simt::last_block, which leaves them zero.
-unsigned* cuda_counters(Stream stream, size_t count);
-
 }  // namespace hinoki::kernels

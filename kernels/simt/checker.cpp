@@ -125,7 +125,7 @@ void check(const void* p, size_t bytes, Access access, uintptr_t address) {
   const size_t offset = size_t(u.p - u.region->base);
   if (offset > u.region->bytes || bytes > u.region->bytes - offset) fault("out of bounds: ", describe(u));
   if (!u.region->open) open_device(*u.region);
-  const uint64_t since = u.shared ? u.region->birth : e->seen;  // what came before is not this block's concern
+  const uint64_t since = u.shared ? u.region->birth : e->launch_start;  // what came before is not this block's concern
   for (size_t i = offset >> u.region->shift, end = (offset + bytes - 1) >> u.region->shift; i <= end; ++i)
     check_element(*e, u, u.region->cells[i], since);
 }

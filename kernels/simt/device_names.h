@@ -32,7 +32,7 @@ inline void __syncwarp(unsigned mask = ~0u, hinoki::simt::Site site = hinoki::si
   int nothing = 0;
   hinoki::simt::meet({"__syncwarp", mask, [](void* const*, unsigned) {}, true}, &nothing, site);
 }
-inline void __threadfence() {}  // orders nothing for the checker: between blocks there is last_block()
+inline void __threadfence() {}  // orders nothing for the checker: blocks wait for no other block
 inline void __threadfence_block() {}
 [[noreturn]] inline void __trap() { hinoki::simt::fault_trap(); }
 

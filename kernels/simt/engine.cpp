@@ -74,8 +74,8 @@ void require_sound(const Launch& l) {
   const unsigned __int128 blocks = static_cast<unsigned __int128>(l.grid.x) * l.grid.y * l.grid.z;
   if (l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535 || blocks > 0xffffffffu)
     must(false, "a grid of (", l.grid.x, ",", l.grid.y, ",", l.grid.z, ") blocks is too large");
-  if (l.shared_bytes > kSharedLimit)
-    must(false, l.shared_bytes, " bytes of dynamic shared memory, of ", kSharedLimit, " possible");
+  if (l.shared_bytes > shared_limit())
+    must(false, l.shared_bytes, " bytes of dynamic shared memory, of ", shared_limit(), " possible");
 }
 
 }  // namespace
@@ -148,7 +148,6 @@ void Engine::start_block(uint32_t number) {
   arrived = finished = variable_count = 0;
   shared_used = kSharedGap;
   static_used = 0;
-  seen = launch_start;
   warps.fill({});
   random_ = schedule_ * uint64_t{7919} + number;
   for (int i = 0; i < threads_in_block; ++i) {

@@ -20,7 +20,8 @@ namespace hinoki::simt {
 
 constexpr int kMaxThreads = 1024, kMaxWarps = kMaxThreads / 32;
 constexpr size_t kStaticLimit = 48 * 1024, kSharedLimit = 227 * 1024;  // of an sm_90 block
-constexpr size_t kSharedArena = 2 * kSharedLimit, kSharedGap = 128;    // unused bytes around every shared variable
+constexpr size_t kUnaskedLimit = 48 * 1024;  // static and dynamic bytes of a kernel that has not been allowed more
+constexpr size_t kSharedArena = 2 * kSharedLimit, kSharedGap = 128;  // unused bytes around every shared variable
 constexpr int kMaxVariables = 64;
 
 enum class State : uint8_t { ready, at_barrier, at_meeting, done };
@@ -82,8 +83,7 @@ struct Engine {
   uint32_t block_number = 0;
   int threads_in_block = 0, arrived = 0, first_arrived = 0, finished = 0;
   uint64_t interval = 0;      // between two barriers
-  uint64_t launch_start = 0;  // what is older is before this launch
-  uint64_t seen = 0;          // accesses to global memory older than this are ordered before this block's
+  uint64_t launch_start = 0;  // accesses to global memory older than this are ordered before this launch's
   bool quiet = false;         // the checker looks away
   std::string error;
   uint64_t switches = 0;
@@ -107,6 +107,8 @@ extern thread_local constinit Engine* engine;
 // Ends the launch with an error at the calling thread.
 template <class... Parts>
 [[noreturn]] void fault(const Parts&... parts);
+
+size_t shared_limit();  // of a block; kSharedLimit unless a test has set less
 
 std::string location(const Engine& e);  // "kernel, block (0,0,0), thread 3: "
 std::string kernel_name(const void* kernel);

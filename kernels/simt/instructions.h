@@ -1,4 +1,4 @@
-// Twins of the functions of kernels/cuda/native.h: shared memory, matrix fragments, background copies, the last block.
+// Twins of the functions of kernels/cuda/native.h: shared memory, matrix fragments, background copies.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +45,5 @@ template <int Pending>
 __forceinline__ void cp_async_wait() {
   cp_async_wait_pending(Pending);
 }
-
-bool last_block(unsigned* counter, Site site = Site::current());
 
 }  // namespace hinoki::simt

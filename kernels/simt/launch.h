@@ -31,6 +31,9 @@ void run_grid(const Launch& launch);
 void fix_schedule(uint32_t schedule);
 void rotate_schedules();
 
+// The value of shared_limit(), for tests of smaller GPUs: at most 227 KiB, which it is at the start.
+void set_shared_limit(size_t bytes);
+
 // Fibers resumed so far, for measurements.
 uint64_t fiber_switches();
 

@@ -58,7 +58,7 @@ TEST(CudaProgram, LogNamesTheAlgorithmOfEachProduct) {
     versions += line.find("cuBLASLt ") != std::string::npos;
     if (!line.starts_with("  gemm ")) continue;
     EXPECT_TRUE(first_step) << "plans are made by the first step";
-    EXPECT_NE(line.find(", tile "), std::string::npos) << line;
+    EXPECT_TRUE(line.find(", tile ") != std::string::npos || line.ends_with(": not fused by the library")) << line;
     ++products[line];
   }
   EXPECT_EQ(versions, 1);

@@ -20,7 +20,11 @@ struct HeadBounds {
 
   template <class T>
   static HeadBounds of(const AttentionProblem<T>& problem, int64_t batch, int64_t head) {
-    HeadBounds b{.exact = problem.reference(batch, head), .out = {}, .lse = {}, .dq = {}, .dk = {}, .dv = {}};
+    return of<T>(problem.reference(batch, head));
+  }
+  template <class T>
+  static HeadBounds of(ReferenceHead exact) {
+    HeadBounds b{.exact = std::move(exact), .out = {}, .lse = {}, .dq = {}, .dk = {}, .dv = {}};
     b.fill(std::is_same_v<T, bf16> ? 0x1p-8 : 0x1p-24);
     return b;
   }
@@ -43,7 +47,7 @@ struct HeadBounds {
       return bound;
     };
     out = start(r.out), dq = start(r.dq), dk = start(r.dk), dv = start(r.dv);
-    for (int64_t i = 0; i < time; ++i) {
+    for (int64_t i = 0; i < r.q_time; ++i) {
       double largest = 0;
       for (int64_t j = 0; j < time; ++j)
         if (r.visible(i, j)) largest = std::max(largest, r.scale * magnitude(r.q, i, r.k, j, dim));
@@ -243,6 +247,26 @@ TEST(AttentionOnCuda, OneQueryReadsTheCache) {
   check_cached<float>({1, 1, 18, 257}, {{257, 1}});  // rows that 16-byte loads cannot read
 }
 
+// Rows whose sequences end at the first key, at both sides of a part of 256 keys and in the third part, in lines of the
+// cache in another order, with NaN wherever nothing has been written yet.
+TEST(AttentionOnCuda, RowsOfACacheHaveTheirOwnLengths) {
+  if (!has_device(Device::cuda)) return;
+  const std::vector<int32_t> lines{3, 0, 5, 2}, lengths{0, 255, 256, 600};
+  for (const int64_t dim : {64, 80, 96, 128}) {
+    SCOPED_TRACE(dim);
+    const AttentionProblem<bf16> problem({4, 2, dim, 601});
+    Values out, lse, out_bound, lse_bound;
+    for (int64_t b = 0; b < 4; ++b)
+      for (int64_t h = 0; h < 2; ++h) {
+        const int64_t place = lengths[size_t(b)];
+        const HeadBounds one = HeadBounds::of<bf16>(problem.reference(b, h, place, place + 1));
+        out = out + one.exact.out, out_bound = out_bound + one.out;
+        lse = lse + one.exact.lse, lse_bound = lse_bound + one.lse;
+      }
+    expect_on_cuda([&] { return problem.run_lines(lines, lengths); }, out + lse, out_bound + lse_bound);
+  }
+}
+
 TEST(AttentionOnCuda, NanIsNotHidden) {
   if (!has_device(Device::cuda)) return;
   AttentionProblem<bf16> problem({1, 1, 64, 40});
@@ -290,6 +314,11 @@ TEST(AttentionOnCuda, SaysWhatDoesNotFit) {
   bad = good, bad.batch = int64_t{1} << 30, bad.heads = 16;
   EXPECT_ERROR(run(bad), Exit::failure, "blocks are more than a grid holds");
   EXPECT_ERROR(run(good, int64_t{1} << 31), Exit::failure, "attention: rows 2147483648 elements apart");
+  const int32_t any = 0;
+  kernels::Attention of_cache{.shape = good, .q = {}, .k = {}, .v = {}, .out = {}, .lengths = &any};
+  of_cache.shape.q_time = 1, of_cache.shape.segments = &any;
+  EXPECT_ERROR(kernels::attention.run(Device::cuda, {}, of_cache), Exit::failure,
+               "attention: on CUDA rows of a cache with lengths have no segments");
   kernels::AttentionGrad grad{
       .shape = good, .q = {}, .k = {}, .v = {}, .out = {}, .dout = {}, .lse = nullptr, .dq = {}, .dk = {}, .dv = {}};
   grad.shape.q_time = 1;

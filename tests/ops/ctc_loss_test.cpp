@@ -142,11 +142,12 @@ TEST_P(CtcLossSizes, IsTheLossAndItsGradient) {
                  std::max<int64_t>(time * (2 * count + 1), classes));
 }
 
-// States on both sides of a warp, of a block (257 labels are 515 states) and of one thread each.
+// States on both sides of a warp, of a block (257 labels are 515 states) and of one thread each; and more of them than
+// 48 KiB of shared memory hold (442 labels).
 INSTANTIATE_TEST_SUITE_P(Sizes, CtcLossSizes,
                          testing::Values(std::tuple{0, 5, 4, 2}, std::tuple{1, 1, 2, 0}, std::tuple{1, 1, 2, 1},
                                          std::tuple{3, 9, 5, 4}, std::tuple{2, 40, 33, 15}, std::tuple{2, 41, 32, 16},
-                                         std::tuple{1, 400, 3, 257}));
+                                         std::tuple{1, 400, 3, 257}, std::tuple{1, 720, 3, 500}));
 
 // Chunks of rows whose frames are fewer: nothing behind them is looked at, and its gradient is zero.
 TEST(CtcLoss, LooksAtNoFrameBehindTheRow) {

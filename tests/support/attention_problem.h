@@ -118,24 +118,55 @@ class AttentionProblem {
     return out.values() + lse.values();
   }
 
+  // One query a row, at place lengths[b], against a cache in whose line lines[b] the keys and values up to there stand.
+  // First `out`, then lse.
+  Values run_lines(const std::vector<int32_t>& lines, const std::vector<int32_t>& lengths) const {
+    const int64_t capacity = c.time + 3, most = 1 + *std::max_element(lengths.begin(), lengths.end());
+    Values keys((c.batch + 2) * capacity * width, NAN), values = keys, queries;
+    for (int64_t b = 0; b < c.batch; ++b)
+      for (int64_t t = 0; t <= lengths[size_t(b)]; ++t)
+        for (int64_t e = 0; e < width; ++e) {
+          keys[(lines[size_t(b)] * capacity + t) * width + e] = element(b, e / c.dim, t, 1, e % c.dim);
+          values[(lines[size_t(b)] * capacity + t) * width + e] = element(b, e / c.dim, t, 2, e % c.dim);
+          if (t == lengths[size_t(b)]) queries.push_back(element(b, e / c.dim, t, 0, e % c.dim));
+        }
+    Operand<T> q(queries), all_keys(keys), all_values(values), out(c.batch * width);
+    Operand<Wide> lse(c.batch * c.heads);
+    Operand<int32_t> line(lines), length(lengths);
+    kernels::AttentionShape s = shape();
+    s.q_time = 1, s.kv_time = most;
+    kernels::attention.run(here(), {},
+                           {.shape = s,
+                            .q = {q.data(), width, width, c.dim},
+                            .k = {all_keys.data(), capacity * width, width, c.dim},
+                            .v = {all_values.data(), capacity * width, width, c.dim},
+                            .out = {out.data(), width, width, c.dim},
+                            .lse = lse.data(),
+                            .lines = line.data(),
+                            .lengths = length.data()});
+    return out.values() + lse.values();
+  }
+
   double element(int64_t b, int64_t h, int64_t t, int which, int64_t d) const {
     return qkv[(b * c.time + t) * 3 * width + offset(which) + h * head_step() + d];
   }
 
-  ReferenceHead reference(int64_t b, int64_t h) const {
+  ReferenceHead reference(int64_t b, int64_t h) const { return reference(b, h, 0, c.time); }
+  // Of queries [first, time) alone, with keys and values [0, time).
+  ReferenceHead reference(int64_t b, int64_t h, int64_t first, int64_t time) const {
     const kernels::AttentionShape s = shape();
-    ReferenceHead r{.q_time = c.time, .kv_time = c.time, .dim = c.dim, .scale = s.scale, .causal = c.causal};
-    for (int64_t t = 0; t < c.time; ++t)
+    ReferenceHead r{.q_time = time - first, .kv_time = time, .dim = c.dim, .scale = s.scale, .causal = c.causal};
+    for (int64_t t = 0; t < time; ++t)
       for (int64_t d = 0; d < c.dim; ++d) {
-        r.q.push_back(element(b, h, t, 0, d));
+        if (t >= first) r.q.push_back(element(b, h, t, 0, d));
         r.k.push_back(element(b, h, t, 1, d));
         r.v.push_back(element(b, h, t, 2, d));
-        r.dout.push_back(dout[(b * c.time + t) * width + h * c.dim + d]);
+        if (t >= first) r.dout.push_back(dout[(b * c.time + t) * width + h * c.dim + d]);
       }
-    r.segments.assign(segments.begin() + b * c.time, segments.begin() + (b + 1) * c.time);
+    r.segments.assign(segments.begin() + b * c.time, segments.begin() + b * c.time + time);
     if (c.dropout > 0)
-      for (int64_t i = 0; i < c.time; ++i)
-        for (int64_t j = 0; j < c.time; ++j) {
+      for (int64_t i = first; i < time; ++i)
+        for (int64_t j = 0; j < time; ++j) {
           const int64_t row = ((s.first_row + b) * c.heads + h) * c.time + i;
           const Random4 bits = philox(s.key, row * ((c.time + 3) / 4) + j / 4);
           r.factors.push_back(bits[j % 4] >= uint32_t(c.dropout * 0x1p32) ? 1 / (1 - c.dropout) : 0);

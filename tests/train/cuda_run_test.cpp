@@ -5,10 +5,13 @@
 #include <cmath>
 
 #include "core/base/device.h"
+#include "core/base/file.h"
 #include "core/base/isa.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
+#include "kernels/gemm.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/tiny_run.h"
+#include "tests/support/train_command.h"
 #include "train/publication.h"
 #include "train/run.h"
 
@@ -80,6 +83,36 @@ TEST_F(CudaRun, LearnsInBf16) {
   const auto cpu = losses(tiny.config), cuda = losses(on_cuda("bf16", Precision::bf16));
   for (size_t i = 0; i < cpu.size(); ++i) EXPECT_NEAR(cuda[i], cpu[i], 4 * 0x1p-8 * cpu[i]) << "step " << i + 1;
   EXPECT_LT(cuda.back(), cuda.front() - 0.5) << "it learns";
+}
+
+// What `hinoki train` records of each step.
+std::vector<double> recorded_losses(const test::TinyRun& tiny, const GptConfig& config) {
+  test::train(tiny, config);
+  std::vector<double> all;
+  std::istringstream lines(bytes_of_file(config.run + "/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    if (const Json record = parse_json(line, "metrics.jsonl"); record.contains("train/loss"))
+      all.push_back(record["train/loss"].get<double>());
+  return all;
+}
+
+// The setting, as a whole run has it. tf32 keeps 11 bits of the factors of products, and nothing else is rounded to it:
+// the bound of bf16 above, with its own rounding.
+TEST_F(CudaRun, LearnsInTf32) {
+  if (!here()) return;
+  struct Restore {
+    kernels::MatmulPrecision before = kernels::matmul_precision;
+    ~Restore() { kernels::matmul_precision = before; }
+  } restore;
+  tiny.config.samples.tokens = 0;
+  const auto f32 = recorded_losses(tiny, on_cuda("f32"));
+  const GptConfig config = on_cuda("tf32", Precision::tf32);
+  const auto tf32 = recorded_losses(tiny, config);
+  ASSERT_EQ(f32.size(), size_t(kSteps));
+  ASSERT_EQ(tf32.size(), size_t(kSteps));
+  for (size_t i = 0; i < f32.size(); ++i) EXPECT_NEAR(tf32[i], f32[i], 4 * 0x1p-11 * f32[i]) << "step " << i + 1;
+  EXPECT_NE(tf32, f32) << "the setting reaches the products";
+  EXPECT_NE(bytes_of_file(config.run + "/log.txt").find(", tf32 to f32, "), std::string::npos);
 }
 
 TEST_F(CudaRun, ResumesWithTheSameBits) {

@@ -81,7 +81,7 @@ struct WritesWithAnotherBlock : Common {
   static constexpr const char* says = "race: write";
   static void run(Arrays a, Shared s, int i) { a.out[i] = s[i]; }
 };
-struct WaitsForAFlag : Common {  // a fence and a flag instead of last_block()
+struct WaitsForAFlag : Common {  // a fence and a flag instead of another launch
   static constexpr int kBlocks = 2;
   static constexpr int line = __LINE__ + 6;
   static constexpr const char* says = "race";

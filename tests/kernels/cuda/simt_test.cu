@@ -81,23 +81,6 @@ TEST(Simt, ExchangesValuesInAWarp) {
   }
 }
 
-__global__ void sum_of_blocks(unsigned* total, unsigned* parts, unsigned* counter) {
-  const unsigned sum = __reduce_add_sync(simt::kFullWarp, blockIdx.x * 32 + threadIdx.x);
-  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-  if (!simt::last_block(counter)) return;
-  unsigned all = threadIdx.x < gridDim.x ? parts[threadIdx.x] : 0;
-  all = __reduce_add_sync(simt::kFullWarp, all);
-  if (threadIdx.x == 0) *total = all;
-}
-
-TEST(Simt, LetsTheLastBlockSeeAllOthers) {
-  const DeviceArray<unsigned> total(1), parts(20), counter(std::vector<unsigned>{0});
-  for (int repeat = 0; repeat < 3; ++repeat) {
-    simt::launch(sum_of_blocks, 20, 32, 0, {}, total.data(), parts.data(), counter.data());
-    EXPECT_EQ(total.values()[0], 640u * 639u / 2);
-  }
-}
-
 __global__ void through_shared(float* out, const float* in, int count) {
   SHARED(tile, float4[2][32]);
   const int i = int(threadIdx.x);
