@@ -3,7 +3,7 @@
   floors   includes go down only: core/base, kernels, core, then data and models side by side, then train
   length   no source file has over 400 lines
   exits    only train/main.cpp ends the process, and the rank whose MPI hangs
-  tested   every op and every kernel has tests/**/<stem>_test.cpp
+  tested   every op and every kernel has tests/**/<stem>_test.cpp, and every function of core/ops.h stands in a test by op_check
   roofline every CUDA kernel stands in docs/kernels-roofline.md with what it should reach
   paths    nothing names a place of the machine it was written on
 
@@ -24,6 +24,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 ENDS = re.compile(r"(?<![\w.>])(?:std\s*::\s*|::\s*)?(?:_?exit|_Exit|quick_exit|abort|terminate)\s*\(")
 MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
 KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\s*\(")
+OP = re.compile(r"^(?:Tensor|Normed|std::\w+<[^()]*>) (\w+)\(", re.M)
+# Ops that op_check has nothing to say of, and why.
+UNCHECKED = {"attention_cached": "has no gradient; its bits are attention's", "scale_gradient": "is no derivative, on purpose"}
 NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.S)
 
 
@@ -90,6 +93,10 @@ def check_tested(files):
                 stem = stem.rpartition("_")[0]
             if stem not in tests:
                 yield f"{path} has no test tests/**/{stem}_test.cpp"
+    checked = "".join(text for path, text in files.items() if path.startswith("tests/ops/") and "check_op(" in text)
+    for name in OP.findall(files.get("core/ops.h", "")):
+        if name not in UNCHECKED and not re.search(rf"\b{name}\(", checked):
+            yield f"core/ops.h: {name} is in no test of tests/ops that calls check_op"
 
 
 def check_roofline(files):
@@ -138,12 +145,13 @@ SOUND = {
     "kernels/gemm.cu": "template <class T>\n__global__ void __launch_bounds__(kOf(32))\n    multiply(const T* a) {}\n",
     "docs/kernels-roofline.md": "| `multiply` | 1 |\n",
     "kernels/gemm_grad.cpp": '#include "kernels/gemm.h"\n',
+    "core/ops.h": "Tensor linear(const Tensor& x);\n",
     "core/ops/linear.cpp": '#include "kernels/gemm.h"\n// exit( and abort( in words\nconst char* s = "exit(1)";\nx.exit();\n',
     "data/text.h": '#include "core/base/check.h"\n',
     "models/gpt.h": '#include "core/base/check.h"\n',
     "train/main.cpp": '#include "models/gpt.h"\nint main() { std::abort(); }\n',
     "tests/kernels/gemm_test.cpp": '#include "kernels/gemm.h"\n',
-    "tests/ops/linear_test.cpp": "x\n" * LONGEST,
+    "tests/ops/linear_test.cpp": "check_op(linear(x))\n" + "x\n" * (LONGEST - 1),
     "README.md": "See /usr/share/doc and ./work/ and core/base/.\n",
 }
 BROKEN = [  # (rule, path, text or None: without the file)
@@ -162,6 +170,8 @@ BROKEN = [  # (rule, path, text or None: without the file)
     ("tested", "kernels/softmax.cpp", "\n"),
     ("tested", "core/ops/gelu.cpp", "\n"),
     ("tested", "tests/ops/linear_test.cpp", None),
+    ("tested", "tests/ops/linear_test.cpp", "linear(x)\n"),
+    ("tested", "core/ops.h", "Tensor linear(const Tensor& x);\nTensor gelu(const Tensor& x);\n"),
     ("roofline", "kernels/cuda/more.h", "__global__ void add(int* a);\n"),
     ("roofline", "docs/kernels-roofline.md", "multiply\n"),
     ("paths", "README.md", "See /work/main/README.md\n"),

@@ -4,7 +4,7 @@
 #include <set>
 #include <sstream>
 
-#include "core/base/file.h"
+#include "tests/support/temporary_folder.h"
 #include "train/config_file.h"
 #include "train/ctc_config.h"
 #include "train/gpt_config.h"
