@@ -141,8 +141,7 @@ __global__ void __launch_bounds__(kMostThreads)
     while (before >= 0 && label[before] != label[i]) --before;
     next[i] = same < count ? same : -1;
     first[i] = before < 0;
-  }
-  __syncthreads();
+  }  // which other threads read on the way back, after the barriers of forward()
   const Row<T> row{.logits = static_cast<const T*>(k.logits) + r * k.time * k.classes,
                    .log_sums = log_sums + r * k.time,
                    .alphas = alphas + r * k.time * most_states,

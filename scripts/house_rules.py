@@ -5,6 +5,7 @@
   exits    only train/main.cpp ends the process, and the rank whose MPI hangs
   tested   every op and every kernel has tests/**/<stem>_test.cpp, and every function of core/ops.h stands in a test by op_check
   roofline every CUDA kernel stands in docs/kernels-roofline.md with what it should reach
+  mutants  every barrier, wait, commit and planted bug of scripts/mutants.py stands in docs/kernels-mutants.md, and no others
   paths    nothing names a place of the machine it was written on
 
 Exits 1 if one is broken. --self-test breaks each in a temporary tree and expects to be told."""
@@ -13,6 +14,8 @@ import re
 import sys
 import tempfile
 from collections import defaultdict
+
+import mutants
 
 FLOORS = [("core/base/", 0), ("kernels/", 1), ("core/", 2), ("data/", 3), ("models/", 3), ("train/", 4)]  # first match counts
 SOURCES = (".h", ".cpp", ".cu", ".cuh", ".py", ".sh")
@@ -108,6 +111,27 @@ def check_roofline(files):
                     yield f"{path}: {name} has no line in docs/kernels-roofline.md"
 
 
+TABLE = "docs/kernels-mutants.md"
+
+
+def check_mutants(files):
+    rows = [row for row in files.get(TABLE, "").split("\n") if row.startswith("| `")]
+    bugs = mutants.planted_bugs(files.get("scripts/planted_bugs.txt", ""))
+    wanted = []
+    for path, text in files.items():
+        if path.startswith("kernels/") and mutants.has_mutants(path):
+            try:
+                wanted += [mutants.place_of(path, function, change) for function, change, *_ in mutants.mutants_of(path, text, bugs)]
+            except ValueError as wrong:
+                yield str(wrong)
+    for place in wanted:
+        if not any(row.startswith(place) for row in rows):
+            yield f"{TABLE} has no row {place}: run scripts/mutants.py --table {TABLE} on the file"
+    for row in rows:
+        if not any(row.startswith(place) for place in wanted):
+            yield f"{TABLE} has a row of what is no more: {row}"
+
+
 def check_paths(files):
     for path, text in files.items():
         if path == "scripts/house_rules.py":
@@ -118,7 +142,7 @@ def check_paths(files):
 
 
 RULES = {"floors": check_floors, "length": check_length, "exits": check_exits, "tested": check_tested,
-         "roofline": check_roofline, "paths": check_paths}
+         "roofline": check_roofline, "mutants": check_mutants, "paths": check_paths}
 
 
 def violations(files):
@@ -142,7 +166,9 @@ SOUND = {
     "core/base/check.h": "#pragma once\n#include <string>\n",
     "kernels/gemm.h": '#include "core/base/check.h"\n',
     "kernels/gemm.cpp": '#include "kernels/gemm.h"\n',
-    "kernels/gemm.cu": "template <class T>\n__global__ void __launch_bounds__(kOf(32))\n    multiply(const T* a) {}\n",
+    "kernels/gemm.cu": "template <class T>\n__global__ void __launch_bounds__(kOf(32))\n    multiply(const T* a) {\n  __syncthreads();\n  // __syncthreads()\n  __syncthreads();\n}\n",
+    "docs/kernels-mutants.md": "| `kernels/gemm.cu` | `multiply` | without step 1, `__syncthreads()` | Gemm.Is | race |\n"
+                               "| `kernels/gemm.cu` | `multiply` | without step 2, `__syncthreads()` | Gemm.Is | race |\n",
     "docs/kernels-roofline.md": "| `multiply` | 1 |\n",
     "kernels/gemm_grad.cpp": '#include "kernels/gemm.h"\n',
     "core/ops.h": "Tensor linear(const Tensor& x);\n",
@@ -174,6 +200,11 @@ BROKEN = [  # (rule, path, text or None: without the file)
     ("tested", "core/ops.h", "Tensor linear(const Tensor& x);\nTensor gelu(const Tensor& x);\n"),
     ("roofline", "kernels/cuda/more.h", "__global__ void add(int* a);\n"),
     ("roofline", "docs/kernels-roofline.md", "multiply\n"),
+    ("mutants", "docs/kernels-mutants.md", None),
+    ("mutants", "docs/kernels-mutants.md", "| `kernels/gemm.cu` | `multiply` | without step 1, `__syncthreads()` | Gemm.Is | race |\n"),
+    ("mutants", "kernels/cuda/more.h", "inline void add() {\n  cp_async_wait<0>();\n}\n"),
+    ("mutants", "kernels/gemm.cu", "template <class T>\n__global__ void multiply(T* a) {\n  __syncthreads();\n}\n"),
+    ("mutants", "scripts/planted_bugs.txt", "kernels/gemm.cu\n- const T* a\n+ T* a\n"),
     ("paths", "README.md", "See /work/main/README.md\n"),
     ("paths", "scripts/x.sh", "cd /home/me/hinoki\n"),
     ("paths", "tests/a_test.cpp", 'open("/root/x");\n'),

@@ -4,7 +4,8 @@ which tests notice: mutants.py [--build build-emulated] [--limit SECONDS] [--tab
 A mutant is compiled and linked beside the build, never into it; the sources stay as they are. A test that fails, hangs or
 crashes has caught it. The tests of a kernel file are those of tests/**/<stem>_test.{cpp,cu}; those of a header, the tests of
 all kernel files that include it and the .cu tests that do. --table keeps the list of what was tried in a page, in which the
-lines of the files tried now replace their older ones. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
+rows of the files tried now replace their older ones; scripts/house_rules.py compares it with the kernels as they are. A place
+is a function and the number of the step in it, which other changes of the file leave alone. Exits 1 if a mutant survives that is not marked in its line: `// spare: why it is there`."""
 import argparse
 import os
 import re
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STEP = re.compile(r"__syncthreads\(\)|__syncwarp\([^()]*\)|(?:simt::)?cp_async_wait<[^<>]*>\(\)|(?:simt::)?cp_async_commit\(\)")
@@ -32,10 +34,10 @@ def read(path):
         return file.read()
 
 
-def planted_bugs():
+def planted_bugs(text):
     """{file: [(text, what takes its place)]}"""
     found, path, old = {}, None, None
-    for line in read("scripts/planted_bugs.txt").split("\n"):
+    for line in text.split("\n"):
         if line.startswith("- "):
             old = line[2:]
         elif line.startswith("+ "):
@@ -46,20 +48,44 @@ def planted_bugs():
     return found
 
 
-def mutants_of(path):
-    """(line number, change, changed text, marked as spare)"""
-    text = read(path)
-    for old, new in planted_bugs().get(path, []):
+def function_at(text, at):
+    """The name of the function around a place: what opens the first body after the last definition that has ended."""
+    start = max(text.rfind("\n}", 0, at), 0)
+    body = re.compile(r"\)(?:\s*const)?\s*\{\n").search(text, start)
+    depth, i = 0, body.start()
+    while True:
+        depth += {")": 1, "(": -1}.get(text[i], 0)
+        if depth == 0:
+            return re.search(r"(\w+)\s*$", text[:i]).group(1)
+        i -= 1
+
+
+def mutants_of(path, text, bugs):
+    """(function, change, changed text, marked as spare); `bugs`: of planted_bugs()"""
+    for old, new in bugs.get(path, []):
         if text.count(old) != 1:
-            sys.exit(f"scripts/planted_bugs.txt: {old!r} stands {text.count(old)} times in {path}")
+            raise ValueError(f"scripts/planted_bugs.txt: {old!r} stands {text.count(old)} times in {path}")
         at = text.index(old)
-        yield text.count("\n", 0, at) + 1, f"`{new}` for `{old}`", text[:at] + new + text[at + len(old):], False
+        yield function_at(text, at), f"`{new}` for `{old}`", text[:at] + new + text[at + len(old):], False
+    steps = defaultdict(int)
     for match in STEP.finditer(text):
         start = text.rfind("\n", 0, match.start()) + 1
         line = text[start:(text + "\n").index("\n", match.end())]
         if "//" in line[:match.start() - start]:
             continue
-        yield text.count("\n", 0, start) + 1, f"without `{match.group()}`", text[:match.start()] + "((void)0)" + text[match.end():], "// spare:" in line
+        function = function_at(text, match.start())
+        steps[function] += 1
+        yield (function, f"without step {steps[function]}, `{match.group()}`",
+               text[:match.start()] + "((void)0)" + text[match.end():], "// spare:" in line)
+
+
+def has_mutants(path):
+    return path.endswith(".cu") if not path.startswith("kernels/cuda/") else path.endswith((".cu", ".h")) and path != "kernels/cuda/native.h"
+
+
+def place_of(path, function, change):
+    """How a row of the table begins."""
+    return f"| `{path}` | `{function}` | {change.replace('|', chr(92) + '|')} |"
 
 
 def includers(header, sources):
@@ -115,6 +141,7 @@ class Build:
             if option in command:
                 command[command.index(option) + 1] = output + ".d"
         command.insert(1, "-I" + overlay)
+        command.append("-Wno-error")  # a variable that nobody uses any more is not what is to be found
         done = subprocess.run(command, cwd=self.folder, text=True, capture_output=True)
         return original, done
 
@@ -139,7 +166,7 @@ def verdict(program, tests, limit):
             return None, "no test ran: " + tests
         return False, ""
     test = re.search(r"\[  FAILED  \] (\S+?)[,\s]", output)
-    seen = re.search(r"(race|uninitialised|out of bounds|lanes diverge|threads diverge|deadlock|returned|undefined|another run|"
+    seen = re.search(r"\b(race|uninitialised|out of bounds|lanes diverge|threads diverge|deadlock|returned|undefined|another run|"
                      r"output \d+ is|not device memory)[^\n]*", output)
     return True, f"{test.group(1) if test else 'none ended'}: {seen.group()[:150] if seen else f'failed ({done.returncode})'}"
 
@@ -153,7 +180,7 @@ def try_mutant(build, path, text, sources, limit):
         for number, source in enumerate(sources):
             original, done = build.compile(source, folder, os.path.join(folder, f"{number}.o"))
             if done.returncode != 0:
-                return True, "does not compile: " + (re.search(r"error: [^\n]*", done.stderr) or [done.stderr[:100]])[0]
+                return None, "does not compile: " + (re.search(r"error: [^\n]*", done.stderr) or [done.stderr[:100]])[0]
             replaced[original] = os.path.join(folder, f"{number}.o")
         program = os.path.join(folder, "mutant")
         done = build.link_with(replaced, program)
@@ -167,25 +194,24 @@ HEADING = """# Barriers removed and bugs planted, one by one
 Written by `scripts/mutants.py --table docs/kernels-mutants.md`: each barrier, wait and commit of the CUDA kernels is taken out
 alone, each bug of `scripts/planted_bugs.txt` is put in alone, and the tests of its file run on the emulator until one fails.
 
-| place | change | caught by | as |
-| --- | --- | --- | --- |
+| file | function | change | caught by | as |
+| --- | --- | --- | --- | --- |
 """
 
 
 def write_table(path, tried):
-    """`tried`: {file: [(line, change, kind, seen)]}"""
+    """`tried`: {file: [(function, change, kind, seen)]}"""
     rows = []
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             rows = [line for line in file.read().split("\n") if line.startswith("| `")]
-    rows = [row for row in rows if row[3:].split(":")[0] not in tried]
+    rows = [row for row in rows if row.split("`")[1] not in tried]
     for name, mutants in tried.items():
-        for line, change, kind, seen in mutants:
+        for function, change, kind, seen in mutants:
             test, _, finding = seen.partition(": ") if kind == "caught" else (kind, "", seen)
             finding = re.split(r":| of \d+ bytes| at byte|, block", finding)[0].replace("|", "/")
-            change = change.replace("|", "\\|")
-            rows.append(f"| `{name}:{line}` | {change} | {test} | {finding} |")
-    rows.sort(key=lambda row: (row[3:].split(":")[0], int(re.match(r"\d+", row.split(":")[1]).group())))
+            rows.append(f"{place_of(name, function, change)} {test} | {finding} |")
+    rows.sort(key=lambda row: row.split("`")[1])  # and within a file as they stand there
     with open(path, "w", encoding="utf-8") as file:
         file.write(HEADING + "\n".join(rows) + "\n")
 
@@ -198,9 +224,10 @@ def main():
     parser.add_argument("--list", action="store_true", help="only say what would be removed")
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
+    bugs = planted_bugs(read("scripts/planted_bugs.txt"))
     sources = [path for path in walk("kernels", (".cu",))]
     tests_on_device = list(walk("tests", (".cu",)))
-    files = options.files or sources + [path for path in walk("kernels/cuda", (".h",)) if not path.endswith("/native.h")]
+    files = options.files or sources + [path for path in walk("kernels/cuda", (".h",)) if has_mutants(path)]
     files = [os.path.relpath(os.path.abspath(file), ROOT) for file in files]
     build = None if options.list else Build(os.path.join(ROOT, options.build))
     sound = {}  # filter -> whether its tests pass without a mutant
@@ -210,20 +237,21 @@ def main():
         tried[path] = []
         users = [path] if path.endswith(".cu") else includers(path, sources + tests_on_device)
         tests = filter_of(users)
-        if build is not None and list(mutants_of(path)) and tests not in sound:
+        mutants = list(mutants_of(path, read(path), bugs))
+        if build is not None and mutants and tests not in sound:
             sound[tests], seen = verdict(os.path.join(build.folder, "hinoki_tests"), tests, options.limit)
             if sound[tests] is not False:
                 print(f"{path}: its tests fail as it is: {seen}")
                 return 1
-        for line, change, text, spare in mutants_of(path):
+        for function, change, text, spare in mutants:
             if build is None:
-                print(f"{path}:{line} {change}")
+                print(f"{path} {function}: {change}")
                 continue
             caught, seen = try_mutant(build, path, text, users, options.limit)
             kind = "unclear" if caught is None else "caught" if caught else "spare" if spare else "survived"
             counts[kind] += 1
-            tried[path].append((line, change, kind, seen))
-            print(f"{path}:{line} {change}: {kind}{': ' if seen else ''}{seen}", flush=True)
+            tried[path].append((function, change, kind, seen))
+            print(f"{path} {function}: {change}: {kind}{': ' if seen else ''}{seen}", flush=True)
     if build is not None and options.table:
         write_table(options.table, tried)
     if build is not None:

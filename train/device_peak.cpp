@@ -21,7 +21,7 @@ double measure(Precision precision) {
 
 double peak_of_gpu(Precision precision, bool may_measure) {
   const DeviceTable& gpu = device_table(Device::cuda);
-  const bool emulated = gpu.every_block_its_own;
+  const bool emulated = gpu.forget != nullptr;
   return product_peak_gflops(gpu.name, enum_names(precision)[size_t(precision)],
                              [&] { return may_measure && !emulated ? measure(precision) : 0; });
 }

@@ -214,12 +214,11 @@ __global__ void __launch_bounds__(BackwardTile<kDim, kSide, kDropout>::kThreads,
 // Asked of both sweeps before the first launch.
 template <int kDim, bool kDropout>
 void require_shared_of_sweeps(const AttentionShape& g) {
-  const auto bytes = []<Side kSide>() {
-    using Tile = BackwardTile<kDim, kSide, kDropout>;
-    return Tile::kSharedBytes + Tile::kStaticBytes;
-  };
-  require_shared(std::max(bytes.template operator()<Side::keys>(), bytes.template operator()<Side::queries>()),
-                 shared_by_heads(g));
+  using OfKeys = BackwardTile<kDim, Side::keys, kDropout>;
+  using OfQueries = BackwardTile<kDim, Side::queries, kDropout>;
+  require_shared(
+      std::max(OfKeys::kSharedBytes + OfKeys::kStaticBytes, OfQueries::kSharedBytes + OfQueries::kStaticBytes),
+      shared_by_heads(g));
 }
 
 template <int kDim, Side kSide, bool kDropout>

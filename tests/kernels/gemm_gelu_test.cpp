@@ -97,12 +97,16 @@ TEST(GemmWithGelu, GivesItsInputAndItsGradient) {
 
 TEST(GemmWithGelu, IsRecordedAsAKindOfItsOwn) {
   if (!has_device(Device::cuda)) return;
-  for (const auto& [biased, back] : {std::pair{false, false}, {true, false}, {false, true}})
+  for (const auto& [biased, back] : {std::pair{false, false}, {true, false}, {false, true}}) {
     check<bf16>({40, 24, 56, true, biased, back});
+    check<float>({40, 24, 56, true, biased, back});
+  }
   const bool twin = cuda_device->every_block_its_own;  // which fuses all three; the library says what it does
   int plain = 0, biased = 0, back = 0;
   for (const std::string& plan : kernels::gemm_plans()) {
     if (!plan.starts_with("gemm 40 x 24 x 56")) continue;
+    const bool f32 = plan.find(", f32 to f32,") != std::string::npos;
+    EXPECT_TRUE(!f32 || plan.find("GELU") == std::string::npos) << "our kernel is exact: " << plan;
     EXPECT_TRUE(!twin || plan.find("not fused") == std::string::npos) << plan;
     plain += plan.starts_with("gemm 40 x 24 x 56, bf16 to bf16, A B^T, GELU: ");
     biased += plan.starts_with("gemm 40 x 24 x 56, bf16 to bf16, A B^T + bias, GELU: ");

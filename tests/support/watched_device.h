@@ -10,7 +10,8 @@ namespace hinoki::test {
 
 class WatchedDevice {
  public:
-  // `as_hardware`: blocks are reused, and have guard bands, on the emulator as well.
+  // `as_hardware`: blocks are reused, and have guard bands, on the emulator as well. There each then counts as one of
+  // 2-byte elements: it may come to hold what is narrower than what it was made for.
   explicit WatchedDevice(bool as_hardware = false) {
     real() = cuda_device;
     table() = *cuda_device;
@@ -22,7 +23,7 @@ class WatchedDevice {
       State& s = state();
       const std::lock_guard lock(s.mutex);
       if (bytes > s.limit - std::min(s.limit, s.used)) return nullptr;
-      void* data = real()->allocate(bytes, element);
+      void* data = real()->allocate(bytes, s.reused ? std::min<size_t>(element, 2) : element);
       if (data != nullptr) s.blocks[data] = bytes, s.used += bytes, s.peak = std::max(s.peak, s.used);
       return data;
     };
@@ -39,6 +40,7 @@ class WatchedDevice {
     table().free_memory = [] { return state().limit - std::min(state().limit, state().used); };
     state().limit = SIZE_MAX;
     state().bytes_out = 0;
+    state().reused = as_hardware;
     reset_peak();
     cuda_device = &table();
   }
@@ -47,6 +49,7 @@ class WatchedDevice {
     table().copy_out = real()->copy_out;
     table().peek = real()->peek;
     state().limit = SIZE_MAX;
+    state().reused = false;
     cuda_device = real();
   }
   WatchedDevice(const WatchedDevice&) = delete;
@@ -67,6 +70,7 @@ class WatchedDevice {
     std::mutex mutex;
     std::map<void*, size_t> blocks;
     size_t used = 0, peak = 0, limit = SIZE_MAX, bytes_out = 0;
+    bool reused = false;
   };
   static State& state() {
     static State* const s = new State;

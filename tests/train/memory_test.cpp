@@ -1,37 +1,31 @@
 // A run that runs out of device memory: what it says, and that nothing of it is half-written.
 #include <gtest/gtest.h>
 
-#include <CLI/CLI.hpp>
+#include <optional>
 
 #include "core/base/log.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/tiny_run.h"
+#include "tests/support/train_command.h"
 #include "tests/support/watched_device.h"
-#include "train/commands.h"
-#include "train/config_file.h"
 #include "train/publication.h"
 #include "train/run.h"
 
 namespace hinoki {
 namespace {
 
-void train(const test::TinyRun& tiny, const GptConfig& config, const std::vector<std::string>& overrides = {}) {
-  CLI::App app;
-  add_train_command(app);
-  std::vector<std::string> words{"train", tiny.folder.write("config.toml", print_config(config)).string()};
-  words.insert(words.end(), overrides.begin(), overrides.end());
-  std::reverse(words.begin(), words.end());
-  app.parse(words);
-}
+using test::train;
 
 std::string weights(const GptConfig& config) {
   const auto found = find_usable(config.run + "/snapshots").found;
   return found ? bytes_of_file(found->path + "/model.safetensors") : "";
 }
 
-class DeviceMemory : public testing::Test {
+// As the device of this build is, and, where that is the emulator, also as hardware: there blocks are kept to be used
+// again, and what one run leaves behind another finds.
+class DeviceMemory : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
+    if (has_device(Device::cuda)) device.emplace(GetParam());
     set_quiet(true);
     tiny.config.device = Device::cuda;
     tiny.config.precision = Precision::bf16;
@@ -42,37 +36,48 @@ class DeviceMemory : public testing::Test {
   void TearDown() override {
     set_quiet(false);
     copy_log_to("");
-    release_cached_memory(Device::cuda);
+    if (device) release_cached_memory(Device::cuda);
+    device.reset();
   }
 
-  // Too little for a step: half of what it needs beside the model.
+  // Too little for a step: half of what it needs beside the model, and nothing waits in the cache. Counted by tensors:
+  // a device holds more than is needed at once.
   size_t too_little() {
     release_cached_memory(Device::cuda);
-    test::WatchedDevice device;
-    hinoki::Run run(tiny.in("measured"));
-    const size_t model = device.used();
-    device.reset_peak();
-    run.step();
-    return model + (device.peak() - model) / 2;
+    size_t bytes = 0;
+    {
+      hinoki::Run run(tiny.in("measured"));
+      release_cached_memory(Device::cuda);
+      bytes = device->used();
+      const size_t model = memory_use(Device::cuda).live;
+      reset_peak_memory(Device::cuda);
+      run.step();
+      bytes += (memory_use(Device::cuda).peak - model) / 2;
+    }
+    release_cached_memory(Device::cuda);
+    return bytes;
+  }
+  void limit(size_t bytes) {
+    release_cached_memory(Device::cuda);
+    device->limit(bytes);
   }
 
+  std::optional<test::WatchedDevice> device;
   test::TinyRun tiny;
 };
 
-TEST_F(DeviceMemory, RunningOutSaysWhatTheRunNeedsAndWhatWouldHelp) {
+TEST_P(DeviceMemory, RunningOutSaysWhatTheRunNeedsAndWhatWouldHelp) {
   if (!has_device(Device::cuda)) return;
   const size_t short_of = too_little();
   const GptConfig config = tiny.in("short");
-  {
-    test::WatchedDevice device;
-    device.limit(short_of);
-    expect_error(Exit::failure,
-                 {"out of memory on the GPU: ", " asked for by ", " free; smaller batches",    // what
-                  "memory\n", "f32 masters", "activations, about", "total, about",             // the plan
-                  "less need, about\n", "train.recompute=inputs: ", "train.recompute=full: ",  // what helps
-                  "train.batch=2 train.micro_batches=4: "},
-                 [&] { train(tiny, config); });
-  }
+  limit(short_of);
+  expect_error(Exit::failure,
+               {"out of memory on the GPU: ", " asked for by ", " free; smaller batches",    // what
+                "memory\n", "f32 masters", "activations, about", "total, about",             // the plan
+                "less need, about\n", "train.recompute=inputs: ", "train.recompute=full: ",  // what helps
+                "train.batch=2 train.micro_batches=4: "},
+               [&] { train(tiny, config); });
+  limit(SIZE_MAX);
   EXPECT_FALSE(std::filesystem::exists(config.run + "/snapshots"));
   EXPECT_EQ(bytes_of_file(config.run + "/metrics.jsonl"), "");
 
@@ -84,17 +89,15 @@ TEST_F(DeviceMemory, RunningOutSaysWhatTheRunNeedsAndWhatWouldHelp) {
   EXPECT_NE(weights(whole), "");
 }
 
-TEST_F(DeviceMemory, RunningOutLeavesTheLastSnapshotWhole) {
+TEST_P(DeviceMemory, RunningOutLeavesTheLastSnapshotWhole) {
   if (!has_device(Device::cuda)) return;
   const size_t short_of = too_little();
   const GptConfig config = tiny.in("resumed");
   train(tiny, config);
   const std::string before = weights(config), metrics = bytes_of_file(config.run + "/metrics.jsonl");
-  {
-    test::WatchedDevice device;
-    device.limit(short_of);
-    expect_error(Exit::failure, {"out of memory on the GPU"}, [&] { train(tiny, config, {"train.steps=4"}); });
-  }
+  limit(short_of);
+  expect_error(Exit::failure, {"out of memory on the GPU"}, [&] { train(tiny, config, {"train.steps=4"}); });
+  limit(SIZE_MAX);
   EXPECT_EQ(list_directory(config.run + "/snapshots"), std::vector<std::string>{"step-00000002"});
   EXPECT_EQ(weights(config), before);
   EXPECT_EQ(bytes_of_file(config.run + "/metrics.jsonl"), metrics);
@@ -103,7 +106,7 @@ TEST_F(DeviceMemory, RunningOutLeavesTheLastSnapshotWhole) {
 }
 
 // The arithmetic refuses before anything is made.
-TEST_F(DeviceMemory, WhatCannotFitIsRefusedWithItsPlan) {
+TEST_P(DeviceMemory, WhatCannotFitIsRefusedWithItsPlan) {
   if (!has_device(Device::cuda)) return;
   GptConfig config = tiny.in("large");
   config.model.gpt_neox.hidden_size = 32768;
@@ -115,12 +118,11 @@ TEST_F(DeviceMemory, WhatCannotFitIsRefusedWithItsPlan) {
 }
 
 // Blocks that wait to be used again are given up before a kernel goes without.
-TEST_F(DeviceMemory, IdleBlocksGoFirst) {
+TEST_P(DeviceMemory, IdleBlocksGoFirst) {
   if (!has_device(Device::cuda)) return;
   release_cached_memory(Device::cuda);
   constexpr size_t kBytes = size_t{1} << 20;
-  test::WatchedDevice device;
-  device.limit(device.used() + kBytes);
+  limit(device->used() + kBytes);
   const DeviceTable& table = device_table(Device::cuda);
   static void* idle = nullptr;
   idle = table.allocate(kBytes, 4);
@@ -134,6 +136,9 @@ TEST_F(DeviceMemory, IdleBlocksGoFirst) {
   release_idle_memory = before;
   table.release(block);
 }
+
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceMemory, testing::Values(false, true),
+                         [](const auto& info) { return info.param ? "AsHardware" : "AsItIs"; });
 
 }  // namespace
 }  // namespace hinoki
