@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/base/device.h"
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
@@ -140,29 +141,37 @@ TEST(Conv1d, RowsDoNotDependOnEachOther) {
   }
 }
 
+void check_wanted(const Case& c, Device device) {
+  SCOPED_TRACE(device);
+  const auto gradients = [&](const std::vector<bool>& wanted, int times) {
+    Inputs in, grads;
+    for (const Tensor& t : c.inputs()) {
+      const Tensor there = to_device(test::to(t, DType::f32), device);
+      in.push_back(wanted[in.size()] ? make_leaf(there) : there);
+    }
+    for (int i = 0; i < times; ++i) {
+      const Tensor y = c.run(in);
+      backward({y}, {to_device(uniform(y.shape(), -1, 1, 6, DType::f32), device)});
+    }
+    for (const Tensor& x : in) grads.push_back(x.grad().defined() ? to_device(x.grad(), Device::cpu) : Tensor());
+    return grads;
+  };
+  const Inputs all = gradients({true, true, true}, 1), twice = gradients({true, true, true}, 2);
+  for (int only = 0; only < 3; ++only) {
+    const Inputs some = gradients({only == 0, only == 1, only == 2}, 1);
+    for (int i = 0; i < 3; ++i)
+      EXPECT_TRUE(test::same_bits(some[i], i == only ? all[i] : Tensor())) << i << " where only " << only;
+    for (int64_t i = 0; i < all[only].numel(); ++i)
+      EXPECT_NEAR(twice[only].as<float>()[i], 2 * all[only].as<float>()[i], 1e-4) << only;
+  }
+}
+
 // What a frozen or a raw input does not need is not computed, and what is wanted has the same bits; gradients add up.
 TEST(Conv1d, LeavesOutWhatIsNotWanted) {
   for (const Case& c : {Case{2, 40, 6, 10, 3, {.stride = 2, .gelu_input = true}}, Case{2, 60, 1, 20, 10, {.stride = 5}},
-                        Case{2, 20, 8, 12, 5, {.pad_left = 2, .pad_right = 2, .groups = 4}}}) {
-    const auto gradients = [&](const std::vector<bool>& wanted, int times) {
-      Inputs in;
-      for (const Tensor& t : c.inputs())
-        in.push_back(wanted[in.size()] ? make_leaf(test::to(t, DType::f32)) : test::to(t, DType::f32));
-      for (int i = 0; i < times; ++i) {
-        const Tensor y = c.run(in);
-        backward({y}, {uniform(y.shape(), -1, 1, 6, DType::f32)});
-      }
-      return Inputs{in[0].grad(), in[1].grad(), in[2].grad()};
-    };
-    const Inputs all = gradients({true, true, true}, 1), twice = gradients({true, true, true}, 2);
-    for (int only = 0; only < 3; ++only) {
-      const Inputs some = gradients({only == 0, only == 1, only == 2}, 1);
-      for (int i = 0; i < 3; ++i)
-        EXPECT_TRUE(test::same_bits(some[i], i == only ? all[i] : Tensor())) << i << " where only " << only;
-      for (int64_t i = 0; i < all[only].numel(); ++i)
-        EXPECT_NEAR(twice[only].as<float>()[i], 2 * all[only].as<float>()[i], 1e-4) << only;
-    }
-  }
+                        Case{2, 20, 8, 12, 5, {.pad_left = 2, .pad_right = 2, .groups = 4}}})
+    for (const Device device : {Device::cpu, Device::cuda})
+      if (has_device(device)) check_wanted(c, device);
 }
 
 TEST(Conv1d, SaysWhatDoesNotFit) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/base/device.h"
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
@@ -102,18 +103,23 @@ TEST(GroupNorm, KeepsTheVarianceOfALargeMean) {
 
 // Into the leaves' own buffers, twice: the second gradient is added to the first.
 TEST(GroupNorm, AddsToWhatIsThere) {
-  const Tensor x = uniform({2, 70, 6}, -2, 2, 1, DType::f32), weight = uniform({6}, 1, 2, 2, DType::f32),
-               bias = uniform({6}, -1, 1, 3, DType::f32);
-  const auto gradients = [&](int times) {
-    const Tensor dw = empty_like(weight), db = empty_like(bias), leaf_w = make_leaf(weight, "weight", dw),
-                 leaf_b = make_leaf(bias, "bias", db);
-    for (int i = 0; i < times; ++i)
-      backward({group_norm(x, 3, leaf_w, leaf_b, kEps)}, {uniform(x.shape(), -1, 1, 4, DType::f32)});
-    return Inputs{dw, db};
-  };
-  const Inputs once = gradients(1), twice = gradients(2);
-  for (int i : {0, 1})
-    for (int64_t c = 0; c < 6; ++c) EXPECT_NEAR(twice[i].as<float>()[c], 2 * once[i].as<float>()[c], 1e-4) << i;
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    if (!has_device(device)) continue;
+    SCOPED_TRACE(device);
+    const auto there = [&](const Tensor& t) { return to_device(t, device); };
+    const Tensor x = there(uniform({2, 70, 6}, -2, 2, 1, DType::f32)), weight = there(uniform({6}, 1, 2, 2, DType::f32)),
+                 bias = there(uniform({6}, -1, 1, 3, DType::f32));
+    const auto gradients = [&](int times) {
+      const Tensor dw = empty_like(weight), db = empty_like(bias), leaf_w = make_leaf(weight, "weight", dw),
+                   leaf_b = make_leaf(bias, "bias", db);
+      for (int i = 0; i < times; ++i)
+        backward({group_norm(x, 3, leaf_w, leaf_b, kEps)}, {there(uniform(x.shape(), -1, 1, 4, DType::f32))});
+      return Inputs{to_device(dw, Device::cpu), to_device(db, Device::cpu)};
+    };
+    const Inputs once = gradients(1), twice = gradients(2);
+    for (int i : {0, 1})
+      for (int64_t c = 0; c < 6; ++c) EXPECT_NEAR(twice[i].as<float>()[c], 2 * once[i].as<float>()[c], 1e-4) << i;
+  }
 }
 
 TEST(GroupNorm, SaysWhatDoesNotFit) {
