@@ -120,8 +120,7 @@ class Product {
         const int64_t rows = g.b_transposed ? narrow : k, length = g.b_transposed ? k : narrow;
         T* wide = scratch<T>(kSlotWide, rows * length);
         const Stored* panel = from + (g.b_transposed ? j * g.ldb : j);
-        for (int64_t r = 0; r < rows; ++r)
-          for (int64_t e = 0; e < length; ++e) wide[r * length + e] = to_float(panel[r * g.ldb + e]);
+        for (int64_t r = 0; r < rows; ++r) widen_all(wide + r * length, panel + r * g.ldb, length);
         pack(packed + j * k, wide, length, narrow);
       }
     }
@@ -232,7 +231,7 @@ void multiply(const Gemm& g) {
   if (g.m <= 0 || g.n <= 0) return;
   if (g.dtype == DType::f64) return run<double, double>(g);
   if (g.b_dtype == DType::bf16) return run<float, bf16>(g);
-  if (g.b_dtype == DType::f16) return Product<float, f16>(g).run();
+  if (g.b_dtype == DType::f16) return run<float, f16>(g);
   if (gemm_library() == GemmLibrary::openblas) return run_openblas(g);
   run<float, float>(g);
 }

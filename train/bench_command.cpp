@@ -158,8 +158,9 @@ void add_bench_command(CLI::App& app) {
   decode->add_option("--prompt", growth->prompt, "Tokens of each prompt")->capture_default_str();
   decode->add_option("--tokens", growth->tokens, "New tokens of each")->capture_default_str();
   decode->add_option("--rounds", growth->rounds, "The best of so many rounds counts")->capture_default_str();
-  decode->add_option("--dtype", growth->weights, "How matrices are stored: f32 or bf16")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}}));
+  decode->add_option("--dtype", growth->weights, "How matrices are stored: f32, bf16 or f16")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}));
   decode->add_option_function<int>("--threads", set_threads, "Threads");
   decode->add_flag("--json", *json, "Print one JSON line");
   decode->callback([growth, json] { print_decode(*growth, *json); });

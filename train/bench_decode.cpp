@@ -47,6 +47,8 @@ Tensor random_weight(const std::string& name, const Shape& shape, DType stored) 
       const float value = 0.02f * float(pair[size_t(j - i)]) + (matrix || name.ends_with("bias") ? 0.0f : 1.0f);
       if (x.dtype() == DType::bf16)
         static_cast<bf16*>(x.data())[j] = to_bf16(value);
+      else if (x.dtype() == DType::f16)
+        static_cast<f16*>(x.data())[j] = to_f16(value);
       else
         x.as<float>()[j] = value;
     }

@@ -11,7 +11,7 @@ struct DecodeBenchmark {
   int64_t batch = 1;
   int64_t prompt = 32, tokens = 64;  // of each row
   int64_t rounds = 3;
-  DType weights = DType::f32;  // bf16: stored so, computed in f32
+  DType weights = DType::f32;  // bf16 and f16: stored so, computed in f32
 };
 
 struct DecodeTimes {

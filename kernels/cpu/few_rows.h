@@ -1,9 +1,9 @@
 // The product of a few rows with a matrix, as decoding needs it: bound by reading B, so B is read once, from front to
 // back, and used where it lies. Each element is the same chain of multiply-adds as in the packed product.
 #pragma once
-#include "core/base/half.h"
 #include "core/base/scratch.h"
 #include "kernels/cpu/blocking.h"
+#include "kernels/cpu/halves.h"
 #include "kernels/gemm.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
@@ -21,10 +21,7 @@ template <class T, class Stored, int which>
   if constexpr (kOfWord<T, Stored> == 1) {
     return words;
   } else {
-    static_assert(std::is_same_v<Stored, bf16>);
-    using U = typename VectorOf<T>::Unsigned;
-    const U bits = reinterpret_cast<U>(words);
-    return reinterpret_cast<Vector<T>>(which == 0 ? bits << 16 : bits & 0xffff0000u);
+    return widen_half<Stored, which>(words);
   }
 }
 
@@ -135,7 +132,7 @@ class FewRowsProduct {
     }
     for (; p < g.k; ++p)
       for (int v = 0; v < V; ++v) {
-        Vector<T> w;
+        Vector<T> w{};
         for (int j = 0; j < kLanes; ++j) w[j] = widened(b[(v * kLanes + j) * ldb + p]);
         add(sum, v, w, a + p);
       }
@@ -171,7 +168,7 @@ class FewRowsProduct {
     for (int64_t p = 0; p < g.k; ++p, b += g.ldb) {
       for (int j = 0; j < V * kLanes; j += 64 / int(sizeof(Stored))) __builtin_prefetch(b + 16 * g.ldb + j);
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) add(sum, v, load_widened(b + v * kLanes), a + p);
+      for (int v = 0; v < V; ++v) add(sum, v, load_wide(b + v * kLanes), a + p);
     }
     store_sums(sum, to);
   }
@@ -192,14 +189,11 @@ class FewRowsProduct {
     else
       return to_float(x);
   }
-  static Vector<T> load_widened(const Stored* b) {
-    if constexpr (std::is_same_v<T, Stored>) {
+  static Vector<T> load_wide(const Stored* b) {
+    if constexpr (std::is_same_v<T, Stored>)
       return load(b);
-    } else {
-      typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
-      using U = typename VectorOf<T>::Unsigned;
-      return reinterpret_cast<Vector<T>>(__builtin_convertvector(*reinterpret_cast<const Halves*>(b), U) << 16);
-    }
+    else
+      return load_widened(b);
   }
 
   // sum[r][v] = fma(a[r], b, sum[r][v])

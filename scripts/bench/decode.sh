@@ -25,6 +25,7 @@ for size in ${SIZES:-tiny small}; do
       "$program" bench decode "$@" --json >> "$results"
       "$python" "$root/scripts/bench/peer_decode.py" "$@" >> "$results"
       "$program" bench decode "$@" --dtype bf16 --json >> "$results"
+      "$program" bench decode "$@" --dtype f16 --json >> "$results"
       round=$((round + 1))
     done
   done

@@ -169,11 +169,14 @@ TEST(Gemm, BlocksInEveryDirection) {
   deep.expect_close(out);
 }
 
-// A 16-bit B gives the bits of the same values stored as f32.
+// A 16-bit B gives the bits of the same values stored as f32. Few rows read it where it lies, more of them or rows that
+// are not whole words go through a packed copy.
 template <class Half>
-void check_half(const std::vector<Half>& b, bool b_transposed) {
-  const int64_t m = 9, n = 75, k = 130, ldb = b_transposed ? k : n;
-  const std::vector<float> a = random_values<float>(m * k, 5);
+void check_half(const std::vector<Half>& values, int64_t m, int64_t k, bool b_transposed, int64_t slack) {
+  const int64_t n = 299, ldb = (b_transposed ? k : n + 1) + slack;
+  SCOPED_TRACE(say(m, " x ", n, " x ", k, " b^T ", b_transposed, " ldb ", ldb, " ", dtype_of<Half>()));
+  const std::vector<float> a = random_values<float>(m * k, 5), bias = random_values<float>(n, 7);
+  const std::vector<Half> b(values.begin(), values.begin() + (b_transposed ? n : k) * ldb);
   std::vector<float> wide(b.size());
   for (size_t i = 0; i < b.size(); ++i) wide[i] = to_float(b[i]);
   Guarded<float> from_half(m * n), from_wide(m * n);
@@ -187,6 +190,7 @@ void check_half(const std::vector<Half>& b, bool b_transposed) {
                   .ldb = ldb,
                   .ldc = n,
                   .b_transposed = b_transposed,
+                  .bias = bias.data(),
                   .b_dtype = dtype_of<Half>()};
   kernels::gemm.run(Device::cpu, {}, g);
   g.b = wide.data(), g.c = from_wide.data(), g.b_dtype = DType::f32;
@@ -196,17 +200,19 @@ void check_half(const std::vector<Half>& b, bool b_transposed) {
 }
 
 TEST_P(GemmOn, ReadsHalfWeightsAsStored) {
-  const std::vector<float> values = random_values<float>(75 * 130, 6);
+  const std::vector<float> values = random_values<float>(301 * 132, 6);
   std::vector<bf16> b;
   std::vector<f16> h;
   for (size_t i = 0; i < values.size(); ++i) {
     b.push_back(to_bf16(values[i]));
     h.push_back({uint16_t((i * 40503u) & 0xbbff)});  // every exponent but infinity, subnormals too
   }
-  for (const bool transposed : {false, true}) {
-    check_half(b, transposed);
-    check_half(h, transposed);
-  }
+  for (const int64_t m : {1, 2, 3, 5, 8, 9, 16, 17})
+    for (const bool transposed : {false, true})
+      for (const int64_t slack : {0, 1}) {
+        check_half(b, m, 130, transposed, slack);
+        check_half(h, m, 130, transposed, slack);
+      }
 }
 
 TEST(Gemm, OpenBlasGivesTheSameUpToRounding) {
