@@ -16,7 +16,7 @@ void DocumentAssembler::add(const TextPieces& block) {
     if (piece.kind == Piece::border) {
       close();
     } else if (piece.kind == Piece::blank) {
-      if (open_) open_->blank = true, open_->joined = false;
+      if (open_) open_->blank = true, open_->joined = false, open_->line_dropped &= piece.continues;
     } else {
       if (!open_) {
         open_.emplace();
@@ -35,7 +35,8 @@ void DocumentAssembler::text(const TextPieces& block, const Piece& piece) {
   open_->bytes += bytes;
   const bool duplicate = deduplicate_ == Deduplicate::line && piece.duplicate;
   counts_.duplicate_lines += duplicate;
-  if (!open_->dropped && !duplicate) {
+  open_->line_dropped = duplicate || (piece.continues && open_->line_dropped);
+  if (!open_->dropped && !open_->line_dropped) {
     const auto tokens = std::span(block.tokens).subspan(piece.first_token, piece.last_token - piece.first_token);
     const int newlines = !open_->begun || (piece.continues && open_->joined) ? 0 : open_->blank ? 2 : 1;
     const DocumentPart part{.newlines = newlines, .tokens = tokens, .bytes = bytes, .characters = piece.characters};
@@ -46,7 +47,7 @@ void DocumentAssembler::text(const TextPieces& block, const Piece& piece) {
     open_->begun = true;
     open_->blank = false;
   }
-  open_->joined = !duplicate;
+  open_->joined = true;
   if (!open_->decided && open_->bytes >= kDecidingBytes) decide();
 }
 

@@ -54,7 +54,8 @@ class DocumentAssembler {
     bool dropped = false, decided = false, validation = false;
     bool begun = false;   // some of its text was kept
     bool blank = false;   // blank lines came after that
-    bool joined = false;  // the piece before was kept, so a continuing one goes on there
+    bool joined = false;  // text came just before, so a continuing piece goes on there
+    bool line_dropped = false;
     uint64_t ordinal = 0;
     int64_t bytes = 0;  // hashed so far
     Hasher128 hash;

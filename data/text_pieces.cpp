@@ -54,7 +54,12 @@ class Maker {
     bool continues, cut;  // of a line that was too long
   };
 
-  void add(Piece::Kind kind) { out_.pieces.emplace_back().kind = kind; }
+  void add(Piece::Kind kind, Part part = {}) {
+    Piece& piece = out_.pieces.emplace_back();
+    piece.kind = kind;
+    piece.continues = part.continues;
+    piece.cut = part.cut;
+  }
 
   [[noreturn]] void broken(size_t at, int64_t line) const {
     fail<Exit::data>(block_.file->path, ": broken UTF-8 at byte ", block_.offset + int64_t(at), " (line ", line,
@@ -66,10 +71,11 @@ class Maker {
     if (const auto bad = clean_line(raw, settings_.clean, out_.text, out_.counts.broken_replaced)) {
       if (settings_.clean.broken == BrokenText::fail) broken(at + *bad, line);
       ++out_.counts.broken_dropped;
-      if (part.continues || part.cut) add(Piece::blank);  // the other parts must not be joined over the gap
-      return;
+      if (part.continues || part.cut)  // the other parts must not be joined over the gap
+        add(Piece::blank, part);
+    } else {
+      finish_line(begin, part);
     }
-    finish_line(begin, part);
     if (settings_.documents == Documents::line && !part.cut) add(Piece::border);
   }
 
@@ -91,6 +97,7 @@ class Maker {
       return;
     }
     out_.pieces.push_back({.continues = part.continues,
+                           .cut = part.cut,
                            .begin = begin,
                            .end = out_.text.size(),
                            .characters = characters,

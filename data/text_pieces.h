@@ -25,7 +25,8 @@ struct PieceSettings {
 struct Piece {
   enum Kind : uint8_t { border, blank, text } kind = text;  // border: what comes belongs to another document
   bool continues = false;                                   // goes on with the line of the piece before
-  bool duplicate = false;                                   // set later
+  bool cut = false;                                         // and the piece after goes on with this one's
+  bool duplicate = false;                                   // set later, on the first text of a line or document
   size_t begin = 0, end = 0;                                // in the block's text
   int64_t characters = 0;
   Hash128 hash;

@@ -76,7 +76,39 @@ struct Pass {
   }
 };
 
-// The ordinals in `duplicates` are of single lines, or of the first pieces of whole documents.
+// Tells `duplicates` of every line, by the hash of its whole text: a part of a line that was cut is none.
+class LineHashes {
+ public:
+  explicit LineHashes(Duplicates& duplicates) : duplicates_(duplicates) {}
+
+  void add(const TextPieces& block) {
+    for (size_t i = 0; i < block.pieces.size(); ++i) {
+      const Piece& p = block.pieces[i];
+      if (!p.continues) finish();
+      if (p.kind != Piece::text) continue;
+      if (!p.continues && !p.cut) {
+        duplicates_.add(p.hash, block.ordinal(i));
+        continue;
+      }
+      if (!first_) first_ = block.ordinal(i);
+      const std::string_view text = block.text_of(p);
+      hash_.add(text.data(), text.size());
+    }
+  }
+  void finish() {
+    if (!first_) return;
+    duplicates_.add(hash_.value(), *first_);
+    first_.reset();
+    hash_.reset();
+  }
+
+ private:
+  Duplicates& duplicates_;
+  Hasher128 hash_;
+  std::optional<uint64_t> first_;  // text of the line that was cut and has not ended
+};
+
+// The ordinals in `duplicates` are of the first pieces of lines, or of whole documents.
 void mark(TextPieces& pieces, const std::vector<uint64_t>& duplicates) {
   for (const uint64_t ordinal : duplicates) {
     const uint64_t piece = ordinal & 0xFFFFFFFF;
@@ -89,7 +121,7 @@ void tokenize(TextPieces& pieces, const Tokenizer& tokenizer, Deduplicate dedupl
   bool dropped = false;
   for (Piece& p : pieces.pieces) {
     if (p.kind == Piece::border) dropped = false;
-    dropped = p.duplicate || (dropped && deduplicate == Deduplicate::document);
+    dropped = p.duplicate || (dropped && (p.continues || deduplicate == Deduplicate::document));
     p.first_token = p.last_token = pieces.tokens.size();
     if (p.kind != Piece::text || dropped) continue;
     const std::vector<int32_t> ids = tokenizer.encode(pieces.text_of(p));
@@ -131,16 +163,16 @@ class Preparation {
     DocumentAssembler documents(
         {.append = {}, .end = {}, .seen = [&](const Hash128& h, uint64_t ordinal) { duplicates_->add(h, ordinal); }},
         Deduplicate::none, 0);
+    LineHashes lines(*duplicates_);
     Pass pass{TextSource(files_), {}};
     pass.run(
         "looking for duplicates", settings_.threads, [](Work&) {},
         [&](Work&& w) { return make_pieces(w.block, settings_.pieces); },
         [&](TextPieces& block) {
-          if (settings_.deduplicate == Deduplicate::document) return documents.add(block);
-          for (size_t i = 0; i < block.pieces.size(); ++i)
-            if (block.pieces[i].kind == Piece::text) duplicates_->add(block.pieces[i].hash, block.ordinal(i));
+          settings_.deduplicate == Deduplicate::document ? documents.add(block) : lines.add(block);
         });
     documents.finish();
+    lines.finish();
     seen_bytes_ = pass.source.bytes();
   }
 

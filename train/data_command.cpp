@@ -65,7 +65,7 @@ void add_data_command(CLI::App& app) {
   text->add_option("--output", settings.output, "The folder for shards, tokenizer and prepare.json")->required();
   text->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")->required();
   text->add_option("--deduplicate", settings.deduplicate,
-                   "Drop what came before exactly: line, document or none (default: line)")
+                   "Drop what came before exactly: line (a cut one as a whole), document or none (default: line)")
       ->transform(CLI::CheckedTransformer(deduplicate).description(""))
       ->type_name("NAME");
   text->add_option("--validation-fraction", settings.validation_fraction,

@@ -116,18 +116,70 @@ TEST(TextPrepare, DuplicateDocumentsAreDropped) {
   EXPECT_EQ(report.train.documents, 4);
 }
 
+// A line of some mebibytes whose parts are all alike: nothing of it is a duplicate.
+std::string long_line(const std::string& sentence) {
+  std::string line;
+  while (line.size() < (5 << 19)) line += sentence;
+  return line;
+}
+
 TEST(TextPrepare, LongLinesStayOneDocument) {
   const TemporaryFolder folder;
-  std::string line;
-  while (line.size() < (5 << 19)) line += "吾輩は猫である。";
+  const std::string line = long_line("吾輩は猫である。");
   folder.write("in/a.txt", "前\n" + line + "\n後\n");
+  const Tokenizer& t = small_tokenizer();
+  for (const Deduplicate deduplicate : {Deduplicate::line, Deduplicate::document, Deduplicate::none}) {
+    TextPreparation settings = settings_for(folder, "out-" + std::to_string(int(deduplicate)));
+    settings.validation_fraction = 0;
+    settings.deduplicate = deduplicate;
+    const TextReport report = prepare_text(t, settings);
+    EXPECT_TRUE(documents_of(settings.output, "train", t) == std::vector{"前\n" + line + "\n後"});
+    EXPECT_EQ(report.pieces.cut, 1);
+    EXPECT_EQ(report.pieces.lines, 3);
+    EXPECT_EQ(report.documents.duplicate_lines, 0);
+  }
+}
+
+// A long line is a duplicate as a whole, wherever it is cut, and not if it only begins or ends like another one.
+TEST(TextPrepare, LongLinesAreDuplicatesAsAWhole) {
+  const TemporaryFolder folder;
+  const std::string line = long_line("吾輩は猫である。"), longer = line + "名前は無い。", late = "さて、" + line;
+  folder.write("in/a.txt", "前\n" + line + "\n" + longer + "\n" + line + "\n後\n");
+  folder.write("in/b.jsonl", "{\"text\": \"" + line + "\\n" + late + "\"}\n{\"text\": \"" + longer + "\"}\n");
+  folder.write("in/c.txt", line + "\n前\n" + late);
   const Tokenizer& t = small_tokenizer();
   TextPreparation settings = settings_for(folder, "out");
   settings.validation_fraction = 0;
-  settings.deduplicate = Deduplicate::none;
   const TextReport report = prepare_text(t, settings);
-  EXPECT_EQ(documents_of(settings.output, "train", t), std::vector{"前\n" + line + "\n後"});
-  EXPECT_EQ(report.pieces.cut, 1);
+  EXPECT_TRUE(documents_of(settings.output, "train", t) ==
+              (std::vector<std::string>{"前\n" + line + "\n" + longer + "\n後", late}));
+  EXPECT_EQ(report.pieces.lines, 11);
+  EXPECT_EQ(report.pieces.cut, 8);
+  EXPECT_EQ(report.documents.duplicate_lines, 6);
+  EXPECT_EQ(report.documents.emptied_documents, 2);
+}
+
+// A broken part that is skipped leaves a gap in its line, which is one line for all that.
+TEST(TextPrepare, AGapDoesNotDivideALongLine) {
+  const TemporaryFolder folder;
+  const std::string good = long_line("吾輩は猫である。");
+  const std::string first_broken = "\xFF" + good, middle_broken = good.substr(0, 3 << 19) + "\xFF" + good;
+  folder.write("in/a.txt", "前\n前\n" + first_broken + "\n" + middle_broken + "\n");
+  folder.write("in/b.txt", middle_broken + "\n" + first_broken + "\n後\n");
+  const Tokenizer& t = small_tokenizer();
+  TextPreparation settings = settings_for(folder, "out");
+  settings.validation_fraction = 0;
+  settings.pieces.clean.broken = BrokenText::skip;
+  const TextReport report = prepare_text(t, settings);
+  const auto documents = documents_of(settings.output, "train", t);
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_TRUE(documents[0].starts_with("前\n\n吾輩は猫である。"));
+  EXPECT_EQ(documents[1], "後");
+  EXPECT_EQ(report.pieces.broken_dropped, 4);
+  EXPECT_EQ(report.documents.duplicate_lines, 3);  // the second 前, and both lines of the other file
+  const int64_t stop = std::string("。").size(), part = 1 << 20;
+  EXPECT_GT(report.train.bytes, int64_t(first_broken.size() + middle_broken.size()) - 2 * part - 100);
+  EXPECT_LT(report.train.bytes, int64_t(first_broken.size() + middle_broken.size()) - 2 * (part / 2 - stop));
 }
 
 TEST(TextPrepare, BytesDoNotDependOnThreadsTimeOrPlace) {
