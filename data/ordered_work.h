@@ -20,6 +20,9 @@ class OrderedWork {
   std::function<std::optional<In>()> next;  // called by one thread at a time, in order
   std::function<Out(In&&)> work;            // called by all
   std::function<void(Out&&)> take;          // called by one thread at a time, in order
+  // Of what size an item is; none is read while those in memory have `most` together.
+  std::function<int64_t(const In&)> size = [](const In&) { return 0; };
+  int64_t most = 1;
 
   void run(int threads) {
     ahead_ = 2 * threads + 2;
@@ -32,6 +35,7 @@ class OrderedWork {
 
  private:
   struct Result {
+    int64_t size = 0;
     std::optional<Out> out;
     std::exception_ptr error;
   };
@@ -39,7 +43,7 @@ class OrderedWork {
   void loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      changed_.wait(lock, [&] { return over() || (!reading_ && started_ - taken_ < ahead_); });
+      changed_.wait(lock, [&] { return over() || (!reading_ && started_ - taken_ < ahead_ && held_ < most); });
       if (over()) return;
       const int64_t number = started_++;
       reading_ = true;
@@ -49,6 +53,7 @@ class OrderedWork {
       attempt(result, [&] { in = next(); });
       lock.lock();
       reading_ = false;
+      if (in) held_ += result.size = size(*in);
       if (!in) exhausted_ = true;  // or it failed, and then nothing after it counts
       changed_.notify_all();
       lock.unlock();
@@ -81,6 +86,7 @@ class OrderedWork {
       lock.lock();
       taking_ = false;
       ++taken_;
+      held_ -= result.size;
       if (result.error) error_ = result.error;
       changed_.notify_all();
     }
@@ -92,7 +98,7 @@ class OrderedWork {
   std::condition_variable changed_;
   std::map<int64_t, Result> waiting_;
   std::exception_ptr error_;
-  int64_t started_ = 0, taken_ = 0, ahead_ = 0;
+  int64_t started_ = 0, taken_ = 0, ahead_ = 0, held_ = 0;
   bool reading_ = false, taking_ = false, exhausted_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "data/text_prepare.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/base/check.h"
@@ -8,6 +9,7 @@
 #include "data/duplicates.h"
 #include "data/ordered_work.h"
 #include "data/prepare_report.h"
+#include "data/text_encoder.h"
 #include "data/token_shards_writer.h"
 
 namespace hinoki {
@@ -40,6 +42,7 @@ struct Work {
 };
 
 constexpr int64_t kBundle = 256 << 10;  // bytes of small blocks that go to a thread together
+constexpr int64_t kInMemory = 8 << 20;  // bytes after which no more are read before some are written
 
 // Reads all inputs once: cleans in parallel, gives the pieces in order.
 struct Pass {
@@ -61,6 +64,12 @@ struct Pass {
       progress.show(source.bytes());
       return bundle.empty() ? std::nullopt : std::optional(std::move(bundle));
     };
+    work.size = [](const std::vector<Work>& bundle) {
+      int64_t bytes = 0;
+      for (const Work& w : bundle) bytes += int64_t(w.block.bytes.size());
+      return bytes;
+    };
+    work.most = std::max(kInMemory, threads * 2 * kBundle);
     work.work = [&](std::vector<Work>&& bundle) {
       std::vector<TextPieces> made;
       for (Work& w : bundle) made.push_back(make(std::move(w)));
@@ -117,14 +126,14 @@ void mark(TextPieces& pieces, const std::vector<uint64_t>& duplicates) {
   }
 }
 
-void tokenize(TextPieces& pieces, const Tokenizer& tokenizer, Deduplicate deduplicate) {
+void tokenize(TextPieces& pieces, TextEncoder& encoder, Deduplicate deduplicate) {
   bool dropped = false;
   for (Piece& p : pieces.pieces) {
     if (p.kind == Piece::border) dropped = false;
     dropped = p.duplicate || (dropped && (p.continues || deduplicate == Deduplicate::document));
     p.first_token = p.last_token = pieces.tokens.size();
     if (p.kind != Piece::text || dropped) continue;
-    const std::vector<int32_t> ids = tokenizer.encode(pieces.text_of(p));
+    const std::vector<int32_t> ids = encoder.encode(pieces.text_of(p));
     pieces.tokens.insert(pieces.tokens.end(), ids.begin(), ids.end());
     p.last_token = pieces.tokens.size();
   }
@@ -193,6 +202,7 @@ class Preparation {
                                 .end = [&](bool to_validation) { split(to_validation).end_document(tokenizer_.eos()); },
                                 .seen = {}};
     DocumentAssembler documents(output, settings_.deduplicate, settings_.validation_fraction);
+    TextEncoder encoder(tokenizer_, settings_.threads);
     Pass pass{TextSource(files_), {}};
     pass.run(
         "tokenizing", settings_.threads,
@@ -202,7 +212,7 @@ class Preparation {
         [&](Work&& w) {
           TextPieces pieces = make_pieces(w.block, settings_.pieces);
           mark(pieces, w.duplicates);
-          tokenize(pieces, tokenizer_, settings_.deduplicate);
+          tokenize(pieces, encoder, settings_.deduplicate);
           return pieces;
         },
         [&](TextPieces& block) { documents.add(block); });

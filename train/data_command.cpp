@@ -1,4 +1,6 @@
 // hinoki data text: raw text to token shards. Its sisters add themselves.
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
@@ -45,6 +47,8 @@ void print(const TextReport& r, const std::string& output) {
 }
 
 void prepare(DataTextArguments& arguments) {
+  // What a long text took goes back to the system, and does not wait for its thread to meet the next one.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   arguments.settings.threads = pool().threads();
   const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
   make_directory(arguments.settings.output.string());

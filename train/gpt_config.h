@@ -24,7 +24,7 @@ struct DataConfig {
   std::vector<CorpusConfig> corpora;
   std::string tokenizer;         // spiece.model, or a folder that holds one
   int64_t sequence = 256;        // tokens a sequence
-  bool reset_attention = false;  // at document borders
+  bool reset_attention = false;  // at document borders: no token sees the documents before its own
 
   template <class Visitor>
   void fields(Visitor& v) {

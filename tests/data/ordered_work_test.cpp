@@ -31,6 +31,38 @@ TEST(OrderedWork, TakesInOrderAndHoldsOnlyAFew) {
   }
 }
 
+// One large item may come on top of what is below the limit, and one that is larger than it by itself.
+TEST(OrderedWork, HoldsOnlySoMuch) {
+  for (const int threads : {1, 2, 5}) {
+    std::atomic<int64_t> held{0}, most{0};
+    int64_t next = 0, taken = 0;
+    const auto size_of = [](int64_t n) { return n % 10 == 0 ? 150 : n % 7 * 10; };
+    OrderedWork<int64_t, int64_t> work;
+    work.next = [&]() -> std::optional<int64_t> {
+      if (next == 1000) return std::nullopt;
+      held += size_of(next);
+      most = std::max(most.load(), held.load());
+      return next++;
+    };
+    work.work = [](int64_t&& n) {
+      std::this_thread::sleep_for(std::chrono::microseconds(n % 50));
+      return int64_t(n);
+    };
+    work.take = [&](int64_t&& n) {
+      ASSERT_EQ(n, taken++);
+      held -= size_of(n);
+    };
+    work.size = size_of;
+    work.most = 100;
+    work.run(threads);
+    EXPECT_EQ(taken, 1000);
+    EXPECT_LT(most, 100 + 150);
+    if (threads > 1) {
+      EXPECT_GT(most, 150);
+    }
+  }
+}
+
 TEST(OrderedWork, TheFirstErrorInOrderComesOut) {
   for (int attempt = 0; attempt < 50; ++attempt) {
     int64_t next = 0, taken = 0;
