@@ -1,6 +1,6 @@
 // Makes a sentencepiece model from text. The same lines, in any order and from any place, give the same bytes: the
-// sample is the lines with the smallest hashes, and the library's thread count (which changes its sums), its seed and
-// its file names are fixed here.
+// sample is the lines with the smallest hashes, so that the library's own sampling, the only thing it draws lots for,
+// is off; its thread count (which changes its sums) is fixed here; and no file names reach it.
 #pragma once
 #include <functional>
 #include <string>

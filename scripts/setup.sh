@@ -7,10 +7,10 @@ set -eu
 # Debian's contrib section), into folders of their own.
 packages="
   g++ cmake ninja-build ccache pkg-config git ca-certificates
-  libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev libutf8proc-dev libfmt-dev
+  libhdf5-dev libsentencepiece-dev libxxhash-dev libzstd-dev zlib1g-dev libicu-dev
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libsndfile1-dev libsoxr-dev
   libopenblas-openmp-dev libopenmpi-dev openmpi-bin
-  libgtest-dev libbenchmark-dev
+  libgtest-dev
   python3"
 
 # The references: HDF5's and sentencepiece's own programs, PyTorch on the OpenBLAS that uses every core

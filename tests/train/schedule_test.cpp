@@ -31,6 +31,22 @@ TEST(Schedule, IsCutOffWhereTheRunEnds) {
   EXPECT_DOUBLE_EQ(s.at(50, 51), 2e-5 * std::pow(0.05, 0.5));
 }
 
+// Half a cosine from the peak to the floor: a third of the way down the angle there is still 3/4 of the height.
+TEST(Schedule, FallsToItsFloorByACosine) {
+  const Schedule s{.peak = 6e-4, .floor = 6e-5, .warmup = 10, .decay = Decay::cosine};
+  const auto at = [&](int64_t step) { return s.at(step, 70); };
+  EXPECT_DOUBLE_EQ(at(10), 6e-4);
+  EXPECT_DOUBLE_EQ(at(30), 6e-5 + 0.75 * (6e-4 - 6e-5));
+  EXPECT_DOUBLE_EQ(at(40), 3.3e-4);
+  for (const int64_t step : {70, 1000}) EXPECT_DOUBLE_EQ(at(step), 6e-5) << step;
+}
+
+TEST(Schedule, StaysAtItsPeakIfConstant) {
+  const Schedule s{.peak = 3e-4, .floor = 1e-5, .warmup = 4, .decay = Decay::constant};
+  EXPECT_DOUBLE_EQ(s.at(1, 100), 1.5e-4);
+  for (const int64_t step : {4, 50, 100}) EXPECT_DOUBLE_EQ(s.at(step, 100), 3e-4) << step;
+}
+
 TEST(Schedule, RisesFromItsFirstStepWithoutAStart) {
   const Schedule s{.peak = 1, .warmup = 4, .decay = Decay::linear};
   EXPECT_EQ(s.at(0, 14), 0.25);
