@@ -94,14 +94,69 @@ TEST_F(RunTest, LearnsAndDoesNotDependOnThreads) {
   }
 }
 
-TEST_F(RunTest, RecomputeAndMicroBatchesChangeNoLossOfTheFirstStep) {
+TEST_F(RunTest, RecomputeChangesNoBit) {
   const test::TinyRun tiny;
   GptConfig config = tiny.config;
-  const double whole = hinoki::Run(config).step().loss;
+  config.train.steps = 3;
+  const Bits kept = undisturbed(config);
   config.train.recompute = Recompute::full;
-  EXPECT_EQ(hinoki::Run(config).step().loss, whole);
-  config.train = {.steps = 20, .batch = 6, .micro_batches = 1, .seed = 11};
-  EXPECT_NEAR(hinoki::Run(config).step().loss, whole, 1e-6 * whole) << "masks are counted over the global batch";
+  EXPECT_TRUE(undisturbed(config) == kept);
+}
+
+// Two micro-batches of three rows are one of six, dropout included, for its masks are counted over the global batch.
+TEST_F(RunTest, MicroBatchesAreOneBatch) {
+  const test::TinyRun tiny;
+  GptConfig config = tiny.config;
+  config.train = {.steps = 3, .batch = 6, .micro_batches = 1, .seed = 11};
+  const Bits whole = undisturbed(config);
+  config.train.batch = 3, config.train.micro_batches = 2;
+  const Bits parts = undisturbed(config);
+  ASSERT_EQ(parts.losses.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(parts.losses[i], whole.losses[i], 1e-6 * whole.losses[i]) << "step " << i + 1;
+    EXPECT_NEAR(parts.norms[i], whole.norms[i], 1e-6 * whole.norms[i]) << "step " << i + 1;
+  }
+}
+
+// What steps do to the weights, by hand: the gradient of the mean loss, shortened to optimizer.clip the way
+// torch.nn.utils.clip_grad_norm_ does, goes to AdamW at the step's learning rate.
+TEST_F(RunTest, ClipsTheGlobalNormOfTheGradient) {
+  const test::TinyRun tiny;
+  GptConfig config = tiny.config;
+  config.train.steps = 4;
+  for (const double clip : {0.0, 0.05, 2.0}) {
+    config.optimizer.clip = clip;
+    Parameters parameters(DType::f32);
+    GptTask task(config, parameters);
+    parameters.allocate();
+    parameters.initialize(uint64_t(config.train.seed));
+    Optimizer optimizer(parameters, config.optimizer);
+    Bits by_hand;
+    int shortened = 0;
+    for (int64_t step = 0; step < 4; ++step) {
+      parameters.clear_gradients();
+      double loss = 0, targets = 0;
+      for (const int64_t row : {0, 3}) {
+        const auto examples = task.examples(step, row, 3);
+        const Tensor sum =
+            task.loss(*examples, {.training = true, .seed = 11, .step = uint64_t(step), .first_row = row});
+        backward(sum);
+        loss += sum.item(), targets += double(examples->targets);
+      }
+      parameters.finish_gradients();
+      const double mean = 1 / targets, norm = optimizer.gradient_norm(mean);
+      const bool long_one = clip > 0 && clip / (norm + 1e-6) < 1;
+      shortened += long_one;
+      optimizer.update(config.learning_rate.at(step, 4), mean * (long_one ? clip / (norm + 1e-6) : 1), step);
+      by_hand.losses.push_back(loss * mean), by_hand.norms.push_back(norm);
+    }
+    const Bits run = undisturbed(config);
+    EXPECT_EQ(run.losses, by_hand.losses) << clip;
+    EXPECT_EQ(run.norms, by_hand.norms) << clip;
+    for (const Parameter& p : parameters.all()) by_hand.weights += raw(p.value);
+    EXPECT_TRUE(run.weights == by_hand.weights) << clip;
+    EXPECT_EQ(shortened, clip == 0 ? 0 : clip == 0.05 ? 4 : 2) << clip;
+  }
 }
 
 TEST_F(RunTest, AnotherModelsSnapshotIsRefused) {
