@@ -4,9 +4,11 @@
 #include <unicode/normalizer2.h>
 #include <unicode/unistr.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
+#include "core/base/philox.h"
 #include "data/utf8.h"
 #include "tests/data/awkward.h"
 #include "tests/support/expect_error.h"
@@ -34,6 +36,39 @@ TEST(Tokenizer, IdsAreTheLibrarysOn10000AwkwardLines) {
       pieces += int64_t(ids.size());
     }
     EXPECT_GT(pieces, 100000);
+  }
+}
+
+// The same 10,000 lines, two in three of them joined to the next one by one to five newlines.
+TEST(Tokenizer, IdsAreTheLibrarysOnRunsOfNewlines) {
+  const auto lines = awkward_lines(10000);
+  std::vector<std::string> texts{""};
+  int64_t newlines = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const Random4 r = philox({.seed = 3, .site = hash_name("newlines")}, i);
+    texts.back() += lines[i];
+    if (r[0] % 3 == 0) {
+      texts.emplace_back();
+    } else {
+      const int64_t run = 1 + r[1] % 5;
+      texts.back().append(size_t(run), '\n');
+      newlines += run;
+    }
+  }
+  EXPECT_GT(newlines, 15000);
+  for (const bool nfkc : {false, true}) {
+    const Tokenizer& t = small_tokenizer(Newline::plain, nfkc);
+    const Library library(t);
+    int64_t found = 0;
+    for (const std::string& text : texts) {
+      const auto ids = t.encode(text);
+      ASSERT_EQ(ids, library.EncodeAsIds(text)) << text;
+      found += std::count(ids.begin(), ids.end(), t.newline_ids().at(0));
+      if (!nfkc) {
+        ASSERT_EQ(t.decode(ids), text);
+      }
+    }
+    EXPECT_EQ(found, newlines) << "every newline is a piece of its own";
   }
 }
 
