@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads a run's TensorBoard events with TensorBoard's own reader and compares them with its metrics.jsonl.
+"""Reads a run's TensorBoard events with TensorBoard's own reader and compares them with its metrics.jsonl and samples.
 
   read_events.py RUN_FOLDER
 
@@ -11,6 +11,7 @@ import math
 import pathlib
 import struct
 import sys
+import tomllib
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -40,7 +41,8 @@ def main():
         for key, value in record.items():
             truth.setdefault(key, {})[record["step"]] = value
 
-    scalars = texts = 0
+    scalars = 0
+    texts = {}  # by step and number
     tags = reader.Tags()
     for tag in tags["scalars"] + tags["tensors"]:
         if tag in tags["tensors"]:
@@ -52,8 +54,9 @@ def main():
         assert steps == sorted(set(steps)), f"{tag}: steps {steps} are not rising"
         for event in series:
             if plugin == "text":
-                event.tensor_proto.string_val[0].decode("utf-8")
-                texts += 1
+                family, number = tag.split("/")
+                assert family == "sample", f"{tag} is no sample"
+                texts.setdefault(event.step, {})[int(number)] = event.tensor_proto.string_val[0].decode("utf-8")
                 continue
             value = event.value if hasattr(event, "value") else event.tensor_proto.float_val[0]
             expected = truth.get(tag, {}).get(event.step)
@@ -61,7 +64,18 @@ def main():
             assert equal(value, to_f32(expected)), f"{tag} at step {event.step}: {value}, metrics.jsonl has {expected}"
             scalars += 1
     assert scalars, "no scalars"
-    print(f"{len(events)} event files: {scalars} scalars equal to metrics.jsonl, {texts} texts, no step twice")
+
+    prompts = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["samples"]["prompts"]
+    files = {int(path.stem.removeprefix("step-")): path for path in (run / "samples").glob("step-*.txt")}
+    assert prompts and files, "the run wrote no samples"
+    assert texts.keys() == files.keys(), f"texts at steps {sorted(texts)}, samples at steps {sorted(files)}"
+    for step, path in files.items():
+        numbers = sorted(texts[step])
+        assert numbers == list(range(len(prompts))), f"step {step}: texts {numbers} of {len(prompts)} prompts"
+        written = "".join(texts[step][number] + "\n\n" for number in numbers)
+        assert written == path.read_bytes().decode("utf-8"), f"step {step}: the texts are not those of {path}"
+    print(f"{len(events)} event files: {scalars} scalars equal to metrics.jsonl, {len(files) * len(prompts)} texts equal "
+          "to samples/, no step twice")
 
 
 if __name__ == "__main__":
