@@ -168,6 +168,10 @@ launch() {
   } 2>/dev/null
   if ! ls "$run"/status/rank-*.json >/dev/null 2>&1 && [ $code != 0 ]; then
     [ $asked = 0 ] || return 75  # before any rank could listen
+    if [ $code -gt 128 ]; then  # it crashes now and then while it tells of a rank that died
+      echo "launch: mpirun itself was ended by signal $((code - 128)), and the ranks with it" >&2
+      return 6
+    fi
     echo "launch: no rank began; mpirun ended with $code, see above" >&2
     return 1
   fi
