@@ -51,7 +51,9 @@ TEST_P(StoredWeights, AreNotCopiedToGenerate) {
   const test::Outcome outcome = test::expect_outcome(
       0, {}, {"generate", folder.path().string(), "--ids", "5 6 7", "--max-tokens", "4", "--output-ids"});
   EXPECT_NE(outcome.out, "");
+#ifndef __SANITIZE_ADDRESS__  // a sanitizer takes memory of its own
   EXPECT_LT(outcome.peak_memory, file + (100 << 20));
+#endif
 }
 
 }  // namespace
