@@ -155,8 +155,8 @@ Tensor dropout(const Tensor& x, double p, const RandomKey& key, int64_t first_in
 
 // Sum over rows of -log softmax(x W^T)[label], [] in f64, for x [rows, width], W [vocab, width], labels i32 [rows];
 // label -100 is ignored. Goes chunk by chunk (256 rows or more): the logits of the whole batch never exist, and
-// gradients are made while the chunk's logits are there, so the backward pass multiplies no matrices. That of an x that
-// the caller moves here and nobody else holds takes its place.
+// gradients are made while the chunk's logits are there, so the backward pass multiplies no matrices. The gradient of
+// x is written over x if the caller hands it over (std::move) and nobody else sees its memory.
 Tensor linear_cross_entropy(Tensor x, const Tensor& weight, const Tensor& labels);
 // Rows of logits that exist at a time.
 int64_t loss_chunk_rows(int64_t vocabulary, Device device);

@@ -33,13 +33,14 @@ struct RowMemory {
   // and, if dropout follows, behind it.
   double inputs() const { return 2 * width(); }
   double attention() const { return (device == Device::cpu ? 3 : 4) * width(); }
+  double attending() const { return 4 * width(); }  // while its backward pass runs
   double mlp() const { return double(m.intermediate_size) * (m.activation_dropout > 0 ? 2 : 1); }
   double layer() const { return inputs() + attention() + mlp(); }
 
   double most(Recompute r) const {
     const bool full = r == Recompute::full;
     const double kept = full ? 2 * width() : r == Recompute::inputs ? inputs() : layer();
-    const double again = full ? layer() : r == Recompute::inputs ? std::max(4 * width(), mlp()) : 0;
+    const double again = full ? layer() : r == Recompute::inputs ? std::max(attending(), mlp()) : 0;
     // The projection, the position convolution and their norm: five arrays more.
     const double encoder = frames() * (double(m.num_hidden_layers) * kept + again + 5 * width());
     return std::max({(full ? 0 : extractor()) + encoder, full ? extractor() : 0, second_conv()});

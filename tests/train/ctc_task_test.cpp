@@ -4,10 +4,10 @@
 
 #include <mutex>
 
-#include "core/base/log.h"
 #include "data/error_rate.h"
 #include "tests/models/tiny_hubert_folder.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_ctc_run.h"
 #include "train/publication.h"
@@ -19,10 +19,8 @@ namespace {
 
 using Training = hinoki::Run;
 
-class CtcTraining : public testing::Test {
+class CtcTraining : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
   test::TinyCtcRun tiny;
 };
 

@@ -3,8 +3,8 @@
 
 #include "core/base/device.h"
 #include "core/base/file.h"
-#include "core/base/log.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/ranks_run.h"
 #include "tests/support/timeline.h"
@@ -22,11 +22,8 @@ using test::Way;
 constexpr int64_t kSteps = 3;
 
 // A model of a few chunks; buckets of two chunks, which four ranks do not share equally.
-class CudaRanks : public testing::Test {
+class CudaRanks : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-
   GptConfig config(BetweenGpus between, Precision precision = Precision::f32) const {
     GptConfig c = tiny.config;
     c.device = Device::cuda;

@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "core/base/isa.h"
-#include "core/base/log.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/tiny_ctc_run.h"
 #include "tests/support/tiny_hubert_run.h"
 #include "train/hubert_folder.h"
@@ -20,11 +20,7 @@ namespace {
 
 constexpr int64_t kSteps = 3;
 
-class CudaSpeech : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class CudaSpeech : public test::QuietTest<> {};
 
 // Losses of the first steps and of the validation behind them.
 template <class Config>

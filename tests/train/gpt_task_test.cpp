@@ -3,19 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include "core/base/log.h"
 #include "data/token_shard.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/tiny_run.h"
 #include "train/run.h"
 
 namespace hinoki {
 namespace {
 
-class GptTaskTest : public testing::Test {
+class GptTaskTest : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-
   // Without dropout: the loss of a step follows from weights and data alone.
   GptConfig config() const {
     GptConfig c = tiny.config;

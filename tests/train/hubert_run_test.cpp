@@ -6,6 +6,7 @@
 #include "tests/models/tiny_hubert_folder.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_hubert_run.h"
 #include "train/hubert_folder.h"
@@ -47,10 +48,8 @@ Bits train(const HubertConfig& config, int ranks, int64_t until, bool save = fal
   return bits;
 }
 
-class HubertRun : public testing::Test {
+class HubertRun : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
   const test::TinyHubertRun tiny_;
 };
 

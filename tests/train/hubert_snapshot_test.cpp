@@ -1,10 +1,10 @@
 // Snapshots of a HuBERT in pretraining: transformers' HubertModel, and beside it the heads that training needs.
 #include <gtest/gtest.h>
 
-#include "core/base/log.h"
 #include "core/safetensors.h"
 #include "tests/models/tiny_hubert.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/temporary_folder.h"
 #include "train/hubert_folder.h"
 #include "train/snapshot_writer.h"
@@ -34,11 +34,8 @@ struct Training {
   }
 };
 
-class HubertSnapshot : public testing::Test {
+class HubertSnapshot : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-
   SnapshotTexts texts() const {
     RunConfig config;
     config.run = folder_.path().string();

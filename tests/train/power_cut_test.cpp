@@ -7,8 +7,8 @@
 #include <set>
 
 #include "core/base/hash128.h"
-#include "core/base/log.h"
 #include "tests/support/faulty_disk.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/simulated_disk.h"
 #include "tests/support/tiny_run.h"
@@ -229,11 +229,7 @@ struct SavedRun {
   }
 };
 
-class PowerCutOfARun : public testing::TestWithParam<int> {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class PowerCutOfARun : public test::QuietTest<testing::TestWithParam<int>> {};
 
 TEST_P(PowerCutOfARun, LeavesTheOldSnapshotOrTheNewAndTheRecordsBeforeIt) {
   SavedRun run(GetParam());

@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-#include "core/base/log.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_preference_run.h"
 #include "train/publication.h"
@@ -16,11 +16,7 @@
 namespace hinoki {
 namespace {
 
-class Ppo : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class Ppo : public test::QuietTest<> {};
 using Training = Run;
 
 // Asked about two words, the model is to speak of books whatever the question.

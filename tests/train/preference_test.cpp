@@ -8,6 +8,7 @@
 #include "models/hugging_face.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_preference_run.h"
 #include "train/model_folder.h"
@@ -16,11 +17,7 @@
 namespace hinoki {
 namespace {
 
-class Preference : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class Preference : public test::QuietTest<> {};
 
 using Training = Run;
 

@@ -6,8 +6,8 @@
 
 #include <cmath>
 
-#include "core/base/log.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks_run.h"
 #include "tests/support/tiny_run.h"
 #include "train/plan.h"
@@ -32,11 +32,7 @@ GptConfig wide(const test::TinyRun& tiny, const std::string& folder) {
   return c;
 }
 
-class Ranks : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class Ranks : public test::QuietTest<> {};
 
 TEST_F(Ranks, AnyNumberOfThemGivesTheSameBits) {
   const test::TinyRun tiny;

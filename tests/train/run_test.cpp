@@ -10,6 +10,7 @@
 #include "core/base/parallel.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/tiny_run.h"
 #include "train/model_folder.h"
 #include "train/publication.h"
@@ -50,12 +51,7 @@ Bits undisturbed(const GptConfig& config) {
   return bits;
 }
 
-class Quiet : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
-using RunTest = Quiet;
+class RunTest : public test::QuietTest<> {};
 
 TEST_F(RunTest, StoppedAtAnyStepAndResumedIsTheSameRun) {
   const test::TinyRun tiny;

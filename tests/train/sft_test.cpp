@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "core/base/json.h"
-#include "core/base/log.h"
 #include "data/tokenizer_training.h"
 #include "tests/support/chain_model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/ranks.h"
 #include "tests/support/tiny_chat_run.h"
 #include "train/config_file.h"
@@ -19,11 +19,7 @@
 namespace hinoki {
 namespace {
 
-class Sft : public testing::Test {
- protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-};
+class Sft : public test::QuietTest<> {};
 using Training = Run;
 
 struct Bits {

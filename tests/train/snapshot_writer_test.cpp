@@ -10,17 +10,15 @@
 #include "core/base/log.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/faulty_disk.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/tiny_run.h"
 #include "train/run.h"
 
 namespace hinoki {
 namespace {
 
-class SnapshotWriterTest : public testing::Test {
+class SnapshotWriterTest : public test::QuietTest<> {
  protected:
-  void SetUp() override { set_quiet(true); }
-  void TearDown() override { set_quiet(false); }
-
   static std::string weights_of(const std::string& snapshot) {
     return bytes_of_file(snapshot + "/model.safetensors") + bytes_of_file(snapshot + "/state/optimizer.safetensors");
   }

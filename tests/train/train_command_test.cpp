@@ -3,6 +3,7 @@
 
 #include "core/base/device.h"
 #include "core/base/log.h"
+#include "tests/support/quiet_test.h"
 #include "tests/support/train_command.h"
 #include "train/plan.h"
 #include "train/recipe.h"
@@ -10,11 +11,10 @@
 namespace hinoki {
 namespace {
 
-class TrainCommand : public testing::TestWithParam<Device> {
+class TrainCommand : public test::QuietTest<testing::TestWithParam<Device>> {
  protected:
-  void SetUp() override { set_quiet(true); }
   void TearDown() override {
-    set_quiet(false);
+    QuietTest::TearDown();
     copy_log_to("");
   }
 };
