@@ -58,6 +58,7 @@ TEST(EmbeddingOp, IsMadeAgainBitForBit) {
   const Tensor ids = integers({2, 3}, 0, 4, 1), table = make_leaf(uniform({4, 5}, -1, 1, 2));
   for (const Tensor& positions : {Tensor(), make_leaf(uniform({5, 5}, -1, 1, 3))}) {
     const Tensor y = embedding(ids, table, positions, positions.defined() ? 2 : 0);
+    ASSERT_TRUE(y.remake());
     EXPECT_TRUE(test::same_bits((*y.remake())(), y));
     const NoGrad no_grad;
     EXPECT_FALSE(embedding(ids, table, positions).remake()) << "nobody asks for it";
