@@ -27,21 +27,35 @@ Tensor converted(const Tensor& t, DType dtype) {
   return narrow;
 }
 
+// The Python code of the card, which tests/interop runs.
+std::string how_to_load(const ModelFolder& m) {
+  const std::string kind = m.config.scores ? "AutoModelForSequenceClassification" : "AutoModelForCausalLM";
+  const std::string model = say("model = ", kind, ".from_pretrained(FOLDER)\n");
+  if (m.tokenizer.empty()) return say("from transformers import ", kind, "\n\n", model);
+  return say(m.config.scores ? "import torch\n" : "", "from transformers import ", kind,
+             ", PreTrainedTokenizerFast\n\n",
+             "tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)  # or AutoTokenizer\n", model,
+             m.config.scores ? "ids = tokenizer(\"吾輩は猫である。\", add_special_tokens=False).input_ids\n"
+                               "print(model(torch.tensor([ids + [tokenizer.eos_token_id]])).logits)\n"
+                             : "ids = tokenizer(\"吾輩は猫である。\", add_special_tokens=False, "
+                               "return_tensors=\"pt\").input_ids\n"
+                               "print(tokenizer.decode(model.generate(ids, max_new_tokens=64, do_sample=True)[0]))\n");
+}
+
 std::string model_card(const ModelFolder& m) {
   const ModelConfig& c = m.config.model;
-  std::string card =
-      say("---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- ", c.architecture,
-          "\n- japanese\n---\n\nA Japanese ", c.is_gpt2() ? "GPT-2" : "GPT-NeoX", " language model: ", c.layers(),
-          " layers, width ", c.width(), ", vocabulary ", grouped(c.vocab_size()), ", ", grouped(c.max_positions()),
-          " positions. Trained with Hinoki.\n\n");
+  std::string card = say("---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: ",
+                         m.config.scores ? "text-classification" : "text-generation", "\ntags:\n- ", c.architecture,
+                         "\n- japanese\n---\n\nA Japanese ", c.is_gpt2() ? "GPT-2" : "GPT-NeoX",
+                         m.config.scores ? " reward model: " : " language model: ", c.layers(), " layers, width ",
+                         c.width(), ", vocabulary ", grouped(c.vocab_size()), ", ", grouped(c.max_positions()),
+                         " positions. Trained with Hinoki.\n\n");
   if (!m.card.empty()) card += m.card + "\n";
-  card +=
-      "## How to load\n\n```python\nfrom transformers import AutoModelForCausalLM, PreTrainedTokenizerFast\n\n"
-      "tokenizer = PreTrainedTokenizerFast.from_pretrained(FOLDER)\nmodel = "
-      "AutoModelForCausalLM.from_pretrained(FOLDER)\n"
-      "ids = tokenizer(\"吾輩は猫である。\", add_special_tokens=False, return_tensors=\"pt\").input_ids\n"
-      "print(tokenizer.decode(model.generate(ids, max_new_tokens=64, do_sample=True)[0]))\n```\n\n"
-      "`tokenizer.json` gives the ids of `spiece.model` (sentencepiece) in transformers 4 and 5.\n";
+  card += say("## How to load\n\n```python\n", how_to_load(m), "```\n");
+  if (!m.tokenizer.empty())
+    card +=
+        "\n`tokenizer.json` gives the ids of `spiece.model` (sentencepiece) in transformers 4 and 5. `T5Tokenizer`, "
+        "which the cards of\nolder Japanese models name, appends `</s>`, and gives other ids in transformers 5.\n";
   return card;
 }
 

@@ -63,7 +63,7 @@ class Rendered:
     """What transformers makes of texts and conversations."""
 
     def __init__(self, folder):
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)  # as docs/chat.md says
 
     def text(self, turns, prompt=False):
         return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=prompt)
@@ -110,6 +110,9 @@ def main():
         folder, template = argument.rsplit("=", 1)
         rendered, asked = Rendered(folder), list(conversations())
         found = prepared(program, folder, template, asked)
+        if transformers.AutoTokenizer.from_pretrained(folder).chat_template != rendered.tokenizer.chat_template:
+            print(f"{argument}: AutoTokenizer has another template")
+            return 1
         if len(found) != len(asked):
             print(f"{argument}: {len(found)} conversations and not {len(asked)}")
             return 1

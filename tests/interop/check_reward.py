@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from hinoki_program import run_card
+
 run, snapshot, pairs = (Path(p) for p in sys.argv[1:4])
 
 
@@ -48,5 +50,8 @@ for name, value in found.items():
     ours = noted["validation/rewards/" + name]
     assert abs(value - ours) < (1.5 / count if name == "accuracies" else 1e-3), (name, value, ours)
 assert len(set(round(r, 3) for r in rewards)) > count, "the rewards are all alike"
+# What the model card tells to do.
+done = run_card(snapshot)
+assert type(done["model"]) is type(model) and len(done["ids"]) > 1, (done["model"], done["ids"])
 print(f"interop: {count} pairs have in transformers the rewards that training noted "
       f"({found['chosen']:.4f} chosen, {found['rejected']:.4f} rejected, {100 * found['accuracies']:.1f} % in order)")

@@ -1,10 +1,11 @@
 """Does transformers read an exported tokenizer as sentencepiece reads its model?
 
-check_tokenizer.py FOLDER... : each a folder with spiece.model, tokenizer.json, tokenizer_config.json. Ids are compared on
-10,000 awkward lines, decoding with sentencepiece's and with the line itself. Run it in the environments tokenizers4 and
-tokenizers5 (scripts/python_env.sh). Exits 1 on any difference."""
+check_tokenizer.py FOLDER... : each a folder of Hinoki. In every way that its model card tells to load it, ids are compared on
+10,000 awkward lines, and decoding with sentencepiece's. Run it in the environments tokenizers4 and tokenizers5
+(scripts/python_env.sh). Exits 1 on any difference."""
 import json
 import os
+import re
 import sys
 import tempfile
 
@@ -32,8 +33,19 @@ class Reference:
         return text.replace(NEWLINE_SYMBOL, "\n") if self.symbol else text
 
 
+def ways(folder):
+    """The names of the classes by which the card's Python code loads the tokenizer."""
+    with open(f"{folder}/README.md", encoding="utf-8") as file:
+        code = "".join(re.findall(r"```python\n(.*?)```", file.read(), re.S))
+    lines = [line for line in code.split("\n") if line.startswith("tokenizer = ")]
+    found = re.findall(r"\b\w*Tokenizer\w*", "".join(lines))
+    if len(lines) != 1 or not {"PreTrainedTokenizerFast", "AutoTokenizer"} <= set(found):
+        raise SystemExit(f"{folder}/README.md tells to load the tokenizer by {found}")
+    return found
+
+
 def beside_a_config(folder, model_type):
-    """A copy of the folder as an export has it: some transformers choose the class by the model's type."""
+    """A copy of the folder beside a model of a type: by that, some transformers choose AutoTokenizer's class."""
     copy = tempfile.TemporaryDirectory()
     for name in os.listdir(folder):
         if name != "config.json":
@@ -43,35 +55,40 @@ def beside_a_config(folder, model_type):
     return copy
 
 
+def differences(tokenizer, reference, lines, expected):
+    """What is not the same, in words; the texts are those of the ids that sentencepiece gives."""
+    for line, ids, (want, _) in zip(lines, tokenizer(lines, add_special_tokens=False)["input_ids"], expected):
+        if ids != want:
+            at = next((i for i, (a, b) in enumerate(zip(ids, want)) if a != b), min(len(ids), len(want)))
+            yield f"ids differ at {at}: {ids[at:at + 6]} and not {want[at:at + 6]} in {line[:60]!r}"
+    for line in lines[:100]:  # nothing is put before or behind it
+        if tokenizer(line)["input_ids"] != tokenizer(line, add_special_tokens=False)["input_ids"]:
+            yield f"special tokens are added to {line[:60]!r}"
+    for ids, text in expected:
+        if tokenizer.decode(ids) != text:
+            yield f"decoded to {tokenizer.decode(ids)[:60]!r} and not {text[:60]!r}"
+    for name in ("bos", "eos", "unk", "pad"):
+        own, theirs = getattr(tokenizer, f"{name}_token_id"), getattr(reference.model, f"{name}_id")()
+        if (-1 if own is None else own) != theirs:
+            yield f"{name} is {own} and not {theirs}"
+
+
 def check(folder, lines):
-    """Prints a line and returns the number of differences."""
-    reference = Reference(folder)
-    wrong_ids = wrong_text = pieces = round_trips = 0
-    for model_type in ("gpt_neox", "gpt2"):
-        with beside_a_config(folder, model_type) as copy:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(copy)
-        expected = [reference.encode(line) for line in lines]
-        for line, ids, want in zip(lines, tokenizer(lines, add_special_tokens=False)["input_ids"], expected):
-            pieces += len(want)
-            if ids != want:
-                wrong_ids += 1
-                if wrong_ids <= 5:
-                    at = next((i for i, (a, b) in enumerate(zip(ids, want)) if a != b), min(len(ids), len(want)))
-                    print(f"  ids differ at {at}: {ids[at:at + 6]} and not {want[at:at + 6]} in {line[:60]!r}")
-            text = tokenizer.decode(want)
-            round_trips += text == line
-            if text != reference.decode(want):
-                wrong_text += 1
-                if wrong_text <= 5:
-                    print(f"  decoded to {text[:60]!r} and not {reference.decode(want)[:60]!r}")
-        for name in ("bos", "eos", "unk", "pad"):
-            own, theirs = getattr(tokenizer, f"{name}_token_id"), getattr(reference.model, f"{name}_id")()
-            if theirs >= 0 and own != theirs:
-                wrong_ids += 1
-                print(f"  {name} is {own} and not {theirs}")
-    print(f"transformers {transformers.__version__:8} {os.path.basename(folder):24} {2 * len(lines)} lines {pieces} pieces: "
-          f"{wrong_ids} wrong ids, {wrong_text} wrong texts, {round_trips} lines come back whole")
-    return wrong_ids + wrong_text
+    """Prints a line for each way to load and returns the number of differences."""
+    reference, wrong = Reference(folder), 0
+    expected = [(ids, reference.decode(ids)) for ids in map(reference.encode, lines)]
+    pieces, whole = sum(len(ids) for ids, _ in expected), sum(text == line for line, (_, text) in zip(lines, expected))
+    for way in ways(folder):
+        types = ("gpt_neox", "gpt2") if way == "AutoTokenizer" else ("gpt_neox",)
+        for model_type in types:
+            with beside_a_config(folder, model_type) as copy:
+                found = list(differences(getattr(transformers, way).from_pretrained(copy), reference, lines, expected))
+            wrong += len(found)
+            for complaint in found[:5]:
+                print(f"  {complaint}")
+            print(f"transformers {transformers.__version__:8} {os.path.basename(folder):24} {way} of a {model_type}: {len(lines)} lines, "
+                  f"{pieces} pieces, {len(found)} differences; {whole} lines come back whole")
+    return wrong
 
 
 def main():

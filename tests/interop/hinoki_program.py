@@ -1,6 +1,9 @@
 """Runs the program for the comparisons of this folder, and reads what it writes."""
+import contextlib
+import io
 import json
 import os
+import re
 import subprocess
 
 import safetensors.torch
@@ -28,6 +31,18 @@ class Hinoki:
         words = self.run("generate", model, "--ids", " ".join(map(str, ids)), "--max-tokens", count, "--temperature", 0,
                          "--output-ids")
         return [int(word) for word in words.split()]
+
+
+def run_card(folder, **given):
+    """What the Python code of a folder's model card leaves, run as it stands there."""
+    with open(f"{folder}/README.md", encoding="utf-8") as file:
+        code = re.findall(r"```python\n(.*?)```", file.read(), re.S)
+    if len(code) != 1:
+        raise RuntimeError(f"{folder}/README.md holds {len(code)} pieces of Python and not one")
+    names = {"FOLDER": folder, **given}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(code[0], names)
+    return names
 
 
 def quiet():

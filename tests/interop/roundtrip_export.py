@@ -1,8 +1,8 @@
 """Hinoki's snapshots and exports in transformers: roundtrip_export.py PROGRAM FOLDER...
 
 Each FOLDER must load with no missing, no unexpected and no mismatched key, and give the logits of `hinoki probe` within 1e-4
-of the largest, the same hidden states, and the same greedy tokens. Run it in the environment `models`. Exits 1 on any
-difference."""
+of the largest, the same hidden states, and the same greedy tokens; and what its model card tells to do must work. Run it in the
+environment `models`. Exits 1 on any difference."""
 import json
 import os
 import sys
@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 import hinoki_program
-from hinoki_program import Hinoki, greedy_reference, worst
+from hinoki_program import Hinoki, greedy_reference, run_card, worst
 
 TOLERANCE = 1e-4
 NEW_TOKENS = 8
@@ -61,6 +61,9 @@ def check(hinoki, folder):
     prompt = ids[0, :5].tolist()
     if hinoki.greedy(folder, prompt, NEW_TOKENS) != greedy_reference(model, prompt, NEW_TOKENS):
         complaints.append("greedy tokens differ")
+    done = run_card(folder)
+    if type(done["model"]) is not type(model) or done["ids"].shape[1] < 2:
+        complaints.append(f"the model card loads a {type(done['model']).__name__} and encodes {done['ids'].tolist()}")
     print(f"{'WRONG' if complaints else 'ok':5} {difference:9.1e} {config.model_type} {folder}")
     for complaint in complaints:
         print(f"      {complaint}")

@@ -16,7 +16,7 @@ import transformers.models.hubert.modeling_hubert as modeling
 from transformers import AutoModel, AutoModelForCTC, HubertConfig, HubertForCTC, HubertModel, Wav2Vec2FeatureExtractor
 
 import hinoki_program
-from hinoki_program import Hinoki, worst
+from hinoki_program import Hinoki, run_card, worst
 
 TOLERANCE = 1e-4
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
@@ -139,6 +139,9 @@ def compare(hinoki, rng, scratch):
         complaints.append(f"what was written differs by {difference(back, theirs, counts):.1e}")
     if Wav2Vec2FeatureExtractor.from_pretrained(again).do_normalize != normalize:
         complaints.append("do_normalize differs")
+    heard = run_card(again, samples=samples[0].tolist())["out"]
+    if type(heard) is not type(loaded(samples[:1])):
+        complaints.append(f"the model card leaves a {type(heard).__name__}")
     return text, complaints, worst_of
 
 
