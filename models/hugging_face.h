@@ -51,6 +51,7 @@ class WeightSource {
 
   bool contains(const std::string& name) const { return weights_->contains(stored_name(name)); }
   Shape shape(const std::string& name) const;
+  DType dtype(const std::string& name) const;          // in the file; get() widens some
   std::vector<std::string> names() const;              // without the prefix; what does not have it is refused
   std::string hash() const;                            // of all tensors, however they are spread over files
   std::string metadata(const std::string& key) const;  // of the first file; empty: none

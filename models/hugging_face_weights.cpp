@@ -78,6 +78,12 @@ Shape WeightSource::shape(const std::string& name) const {
   return weights_->at(stored).shape;
 }
 
+DType WeightSource::dtype(const std::string& name) const {
+  const std::string stored = stored_name(name);
+  require<Exit::data>(weights_->contains(stored), folder_, ": the weights lack ", name);
+  return weights_->at(stored).dtype;
+}
+
 std::vector<std::string> WeightSource::names() const {
   std::vector<std::string> names;
   for (const std::string& name : weights_->names()) {

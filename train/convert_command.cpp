@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/philox.h"
 #include "data/chat_template.h"
 #include "data/tokenizer.h"
+#include "models/peft.h"
 #include "train/commands.h"
 #include "train/hubert_folder.h"
 #include "train/model_folder.h"
@@ -88,11 +90,17 @@ void convert_with(const Options& o, const Load& load) {
   if (o.dtype == "bf16") dtype = DType::bf16;
   const NoGrad no_grad;
   const auto source = load(o.from);
+  // Vectors of 16 bits are wide in memory, and go back to what they were: no bit of what was stored changes.
+  const WeightSource stored(base_folder(o.from));
+  const auto type_of = [&](const Parameter& p) {
+    const DType before = stored.dtype(p.name);
+    return dtype.value_or(before == DType::bf16 || before == DType::f16 ? before : p.value.dtype());
+  };
   const std::string building = o.to + ".tmp-" + std::to_string(getpid());
   make_directory(building);
   try {
-    write_texts(building, source, o, dtype.value_or(source.parameters->all().front().value.dtype()));
-    write_weights(building, *source.parameters, dtype);
+    write_texts(building, source, o, type_of(source.parameters->all().front()));
+    write_weights(building, *source.parameters, type_of);
     const Apart apart(some_output(source), some_output(load(building)));
     // Rounding the weights to bf16 moves outputs by about 2^-8 of their size a layer; anything near the size is
     // garbage.

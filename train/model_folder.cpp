@@ -21,9 +21,16 @@ Tensor converted(const Tensor& t, DType dtype) {
   if (t.dtype() == dtype) return t;
   const Tensor wide = t.dtype() == DType::f32 ? t : cast(t, DType::f32);
   if (dtype == DType::f32) return wide;
-  require<Exit::usage>(dtype == DType::bf16, "weights are written as f32 or bf16, not ", dtype);
+  require<Exit::usage>(dtype == DType::bf16 || dtype == DType::f16, "weights are written as f32, bf16 or f16, not ",
+                       dtype);
   Tensor narrow = empty(t.shape(), dtype);
-  for (int64_t i = 0, n = t.numel(); i < n; ++i) narrow.as<bf16>()[i] = to_bf16(wide.as<float>()[i]);
+  for (int64_t i = 0, n = t.numel(); i < n; ++i) {
+    const float x = wide.as<float>()[i];
+    if (dtype == DType::bf16)
+      narrow.as<bf16>()[i] = to_bf16(x);
+    else
+      narrow.as<f16>()[i] = to_f16(x);
+  }
   return narrow;
 }
 
@@ -73,13 +80,13 @@ void write_model_texts(const std::string& folder, const ModelFolder& m) {
   if (!m.tokenizer.empty()) export_tokenizer(m.tokenizer, folder, m.chat_template);
 }
 
-void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype) {
+void write_weights(const std::string& folder, const Parameters& parameters,
+                   const std::function<DType(const Parameter&)>& dtype) {
   std::vector<TensorSpec> specs;
-  for (const Parameter& p : parameters.all()) specs.push_back({p.name, dtype.value_or(p.value.dtype()), p.shape});
+  for (const Parameter& p : parameters.all()) specs.push_back({p.name, dtype(p), p.shape});
   auto writer = SafetensorsWriter::create(folder, SafetensorsLayout(specs));
   for (const Parameter& p : parameters.all())
-    writer.write(p.name,
-                 bytes_of(converted(to_device(p.value.detach(), Device::cpu), dtype.value_or(p.value.dtype()))));
+    writer.write(p.name, bytes_of(converted(to_device(p.value.detach(), Device::cpu), dtype(p))));
   writer.finish();
 }
 

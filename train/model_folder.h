@@ -1,6 +1,6 @@
 // A Hugging Face folder: everything transformers needs to open a model as it is.
 #pragma once
-#include <optional>
+#include <functional>
 #include <string>
 
 #include "models/hugging_face.h"
@@ -19,8 +19,9 @@ struct ModelFolder {
 // Writes config.json, generation_config.json, the tokenizer's files and README.md.
 void write_model_texts(const std::string& folder, const ModelFolder& model);
 
-// Writes model.safetensors, sharded with an index past 5 GB. `dtype`: of all tensors; without one each stays as it is.
-void write_weights(const std::string& folder, const Parameters& parameters, std::optional<DType> dtype);
+// Writes model.safetensors, sharded with an index past 5 GB. `dtype`: of each tensor in it.
+void write_weights(const std::string& folder, const Parameters& parameters,
+                   const std::function<DType(const Parameter&)>& dtype);
 
 // Makes the device ready, and refuses what is no folder of a model.
 void require_model_folder(const std::string& folder, const Placement& where);

@@ -14,11 +14,20 @@ class Hinoki:
     def __init__(self, program):
         self.program = os.path.abspath(program)
 
+    def call(self, *arguments):
+        return subprocess.run([self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
     def run(self, *arguments):
-        done = subprocess.run([self.program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = self.call(*arguments)
         if done.returncode != 0:
             raise RuntimeError(f"hinoki {arguments[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
         return done.stdout
+
+    def refusal(self, what, named, folder):
+        """Complaints if `import` of a folder does not end as bad data, with what it must name, and nothing written."""
+        done = self.call("import", folder, f"{folder}/again")
+        if done.returncode != 3 or named not in done.stderr or os.path.exists(f"{folder}/again"):
+            yield f"{what} is not refused for it: import ended with {done.returncode}: {done.stderr.strip()[-300:]}"
 
     def probe(self, model, ids, folder):
         """{"logits": ..., "hidden_states.N": ..., "losses": ...} for a batch of token ids."""
@@ -31,6 +40,23 @@ class Hinoki:
         words = self.run("generate", model, "--ids", " ".join(map(str, ids)), "--max-tokens", count, "--temperature", 0,
                          "--output-ids")
         return [int(word) for word in words.split()]
+
+
+def stored(folder):
+    """Every tensor of a folder's safetensors files."""
+    weights = {}
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".safetensors"):
+            weights.update(safetensors.torch.load_file(f"{folder}/{name}"))
+    return weights
+
+
+def edit_config(folder, change):
+    with open(f"{folder}/config.json", encoding="utf-8") as file:
+        config = json.load(file)
+    change(config)
+    with open(f"{folder}/config.json", "w", encoding="utf-8") as file:
+        json.dump(config, file)
 
 
 def run_card(folder, **given):

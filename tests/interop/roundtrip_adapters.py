@@ -3,7 +3,6 @@
 FOLDER, a snapshot of a run with adapters, must open in transformers as it is, with the logits of `hinoki probe`. COUNT (12)
 random models with random adapters of PEFT must give the same logits here, and so must what `hinoki export` merges of them.
 Run it in the environment `models`. Exits 1 on any difference."""
-import random
 import sys
 import tempfile
 
@@ -13,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 import hinoki_program
 from hinoki_program import Hinoki, worst
-from roundtrip_import import draw_gpt2, draw_neox, randomise
+from random_models import Deck, draw_gpt2, draw_neox, randomise
 
 TOLERANCE = 1e-4
 TARGETS = {"gpt_neox": ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
@@ -43,10 +42,11 @@ def check_ours(hinoki, folder):
     return bool(adapted) and difference <= TOLERANCE < learned
 
 
-def check_theirs(hinoki, rng):
-    kind, config = rng.choice([draw_neox, draw_gpt2])(rng)
+def check_theirs(hinoki, deck):
+    rng = deck.rng
+    kind, config = deck.draw("architecture", [draw_neox, draw_gpt2])(deck)
     model = kind(config).eval()
-    randomise(model, rng)
+    randomise(model, deck.seed())
     targets = rng.sample(TARGETS[config.model_type], rng.randint(1, len(TARGETS[config.model_type])))
     settings = LoraConfig(r=rng.choice([1, 4, 7]), lora_alpha=rng.choice([1, 8, 32]), target_modules=targets,
                           use_rslora=rng.random() < 0.3, fan_in_fan_out=config.model_type == "gpt2", task_type="CAUSAL_LM")
@@ -56,7 +56,7 @@ def check_theirs(hinoki, rng):
         adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), settings).eval()
         for name, weight in adapted.named_parameters():
             if ".lora_" in name:
-                weight.data.normal_(0, 0.2, generator=torch.Generator().manual_seed(rng.randrange(1 << 30)))
+                weight.data.normal_(0, 0.2, generator=torch.Generator().manual_seed(deck.seed()))
         adapted.save_pretrained(adapters)
         ids = some_ids(config)
         theirs = logits(adapted, ids)
@@ -72,8 +72,8 @@ def check_theirs(hinoki, rng):
 def main():
     program, folder, count = sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 12
     hinoki_program.quiet()
-    hinoki, rng = Hinoki(program), random.Random(3)
-    good = [check_ours(hinoki, folder)] + [check_theirs(hinoki, rng) for _ in range(count)]
+    hinoki, deck = Hinoki(program), Deck(3)
+    good = [check_ours(hinoki, folder)] + [check_theirs(hinoki, deck) for _ in range(count)]
     print(f"adapters: {len(good)} compared, {good.count(False)} differ")
     return 0 if all(good) else 1
 

@@ -1,105 +1,190 @@
-"""Random models of transformers against Hinoki: roundtrip_import.py PROGRAM [COUNT]
+"""Random models of transformers against Hinoki, both ways: roundtrip_import.py PROGRAM [COUNT [CONFIGS]]
 
-Makes COUNT (60) tiny GPT-NeoX and GPT-2 models with every switch drawn at random, saves them whole or in shards as f32, f16
-or bf16, and compares `hinoki probe` (logits and every hidden state, within 1e-4 of the largest value) and greedy
-`hinoki generate` with transformers. Run it in the environment `models`. Exits 1 on any difference."""
-import random
+Makes COUNT (60) tiny GPT-NeoX and GPT-2 models with every switch of random_models.py, saves them as transformers or older
+versions of it do (whole or in shards, f32, f16 or bf16, with the buffers and names of old, a tied head stored twice, the
+config of transformers 5), and compares `hinoki probe` (logits and every hidden state, within 1e-4 of the largest value) and
+greedy `hinoki generate` with transformers. Then `hinoki import` or `export` writes each anew: transformers must load that with
+no missing, unexpected or mismatched key and no setting changed, every weight bitwise the one that went in, and compute the
+same bits. At last, what Hinoki would compute differently must be refused. Run it in the environment `models`. Exits 1 on any
+difference, or if COUNT is too small to try every switch. CONFIGS: a new folder for every config.json, as it was read and as
+Hinoki wrote it (check_configs.py)."""
+import os
+import shutil
 import sys
 import tempfile
 
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import hinoki_program
-from hinoki_program import Hinoki, greedy_reference, worst
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+from hinoki_program import Hinoki, edit_config, greedy_reference, run_card, stored, worst
+from check_configs import different_settings
+from random_models import Deck, describe, draw_gpt2, draw_neox, randomise
+from refusals import refusals
 
 TOLERANCE = 1e-4
 NEW_TOKENS = 8
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 
-def draw_neox(rng):
-    heads, head = rng.choice([1, 2, 4]), rng.choice([8, 16, 20])  # an even number of rotated dimensions, below
-    tied = rng.random() < 0.5
-    scaling = rng.choice([None, None, {"type": "linear", "factor": 2.0}, {"rope_type": "linear", "factor": 4.0}])
-    return GPTNeoXForCausalLM, GPTNeoXConfig(
-        vocab_size=rng.choice([33, 97, 128]), hidden_size=heads * head, num_hidden_layers=rng.choice([1, 2, 3]),
-        num_attention_heads=heads, intermediate_size=rng.choice([24, 64, 4 * heads * head]),
-        hidden_act=rng.choice(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]), rotary_pct=rng.choice([0.25, 0.5, 1.0] if head != 20 else [0.5, 1.0]),
-        rotary_emb_base=rng.choice([10000, 500, 100000]), max_position_embeddings=rng.choice([32, 64]),
-        layer_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]), use_parallel_residual=rng.random() < 0.5, tie_word_embeddings=tied,
-        attention_bias=rng.random() < 0.7, rope_scaling=scaling, bos_token_id=2, eos_token_id=3)
+def legacy_buffers(config, dtype, mask_dtype):
+    """What GPT-NeoX checkpoints before transformers 4.30 and GPT-2's of old hold beside the weights."""
+    neox, out = config.model_type == "gpt_neox", {}
+    positions = config.max_position_embeddings
+    for layer in range(config.num_hidden_layers):
+        name = f"gpt_neox.layers.{layer}.attention" if neox else f"transformer.h.{layer}.attn"
+        out[f"{name}.bias"] = torch.ones(positions, positions).tril().to(mask_dtype)[None, None]
+        out[f"{name}.masked_bias"] = torch.tensor(-1e4, dtype=dtype)
+        if neox:
+            rotated = int(config.hidden_size // config.num_attention_heads * config.rotary_pct)
+            out[f"{name}.rotary_emb.inv_freq"] = 1 / config.rotary_emb_base ** (torch.arange(0, rotated, 2) / rotated)
+    return out
 
 
-def draw_gpt2(rng):
-    heads, head = rng.choice([1, 2, 4]), rng.choice([8, 16, 20])
-    return GPT2LMHeadModel, GPT2Config(
-        vocab_size=rng.choice([33, 97, 128]), n_embd=heads * head, n_layer=rng.choice([1, 2, 3]), n_head=heads,
-        n_inner=rng.choice([None, 24, 72]), n_positions=rng.choice([32, 64]),
-        activation_function=rng.choice(["gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh"]),
-        layer_norm_epsilon=rng.choice([1e-5, 1e-6]), bos_token_id=2, eos_token_id=3)
+def say_rope_as_transformers_5(config):
+    scaling = config.pop("rope_scaling", None) or {}
+    config["rope_parameters"] = {"rope_type": scaling.pop("rope_type", scaling.pop("type", "default")),
+                                 "rope_theta": config.pop("rotary_emb_base"),
+                                 "partial_rotary_factor": config.pop("rotary_pct"), **scaling}
+    config["dtype"] = config.pop("torch_dtype")
+    for name in ("rope_theta", "partial_rotary_factor"):
+        config.pop(name, None)
 
 
-def randomise(model, rng):
-    generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
+def save(model, folder, deck):
+    """Saves a model in one of the forms that there are, and returns the form in words."""
+    config, kind = model.config, model.config.model_type
+    dtype = deck.draw(f"{kind} dtype", list(DTYPES))
+    shards = deck.draw(f"{kind} shards", [False, True])
+    legacy = deck.draw(f"{kind} legacy buffers", [None, None, torch.bool, torch.uint8, torch.float16])
+    weights = dict(model.to(DTYPES[dtype]).state_dict())
+    head = "embed_out.weight" if kind == "gpt_neox" else "lm_head.weight"
+    said = [dtype]
+    if config.tie_word_embeddings:
+        if deck.draw(f"{kind} tied head", ["stored once", "stored twice"]) == "stored twice":
+            weights[head] = weights[head].clone()
+            said.append("head twice")
+        else:
+            del weights[head]
+    if legacy:
+        weights.update(legacy_buffers(config, DTYPES[dtype], legacy))
+        said.append(f"{str(legacy)[6:]} masks")
+    # A GPT2Model saves its names without the prefix, and so are the first GPT-2s stored.
+    if kind == "gpt2" and head not in weights and deck.draw("gpt2 prefix", [True, False]) is False:
+        weights = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
+        said.append("no prefix")
+    size = sum(weight.numel() * weight.element_size() for weight in weights.values())
+    model.save_pretrained(folder, state_dict=weights, max_shard_size=size // 3 if shards else "5GB")
+    files = sum(name.endswith(".safetensors") for name in os.listdir(folder))
+    if shards:
+        said.append(f"{files} shards")
+    if set(stored(folder)) != set(weights):
+        raise RuntimeError(f"transformers left out {sorted(set(weights) - set(stored(folder)))}")
+    return said
+
+
+def expected_weights(weights, config, dtype):
+    """What `hinoki import` should have written of the stored tensors: no buffers, a tied head once, names in full."""
+    out = {}
+    for name, weight in weights.items():
+        if name.endswith((".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")):
+            continue
+        if config.tie_word_embeddings and name in ("embed_out.weight", "lm_head.weight"):
+            continue
+        if config.model_type == "gpt2" and not name.startswith(("transformer.", "lm_head.")):
+            name = "transformer." + name
+        out[name] = weight.to(dtype or weight.dtype)
+    return out
+
+
+def different_weights(ours, theirs):
+    yield from (f"{name} is {'missing' if name in theirs else 'too much'}" for name in sorted(set(ours) ^ set(theirs)))
+    for name in sorted(set(ours) & set(theirs)):
+        a, b = ours[name], theirs[name]
+        if a.dtype != b.dtype or a.shape != b.shape:
+            yield f"{name} is {a.dtype} {list(a.shape)} and not {b.dtype} {list(b.shape)}"
+        elif not torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8)):
+            yield f"{name} has other bits"
+
+
+def written(hinoki, model, ids, folder, deck, keep):
+    """Complaints about what Hinoki writes of a folder, of which `model` is what transformers computes in f32."""
+    verb, dtype = deck.draw("verb", ["import", "export"]), deck.draw("written as", [None, None, "f32", "bf16"])
+    again = f"{folder}/again"
+    hinoki.run(verb, folder, again, *(["--dtype", dtype] if dtype else []))
+    loaded, info = AutoModelForCausalLM.from_pretrained(again, torch_dtype=torch.float32, output_loading_info=True)
+    yield from (f"{kind}: {sorted(map(str, keys))[:5]}" for kind, keys in info.items() if keys)
+    if type(loaded) is not type(model):
+        yield f"became a {type(loaded).__name__}"
+    expected = expected_weights(stored(folder), model.config, DTYPES.get(dtype))
+    yield from different_weights(stored(again), expected)
+    if keep:
+        os.makedirs(keep)
+        shutil.copy(f"{folder}/config.json", f"{keep}/theirs.json")
+        shutil.copy(f"{again}/config.json", f"{keep}/ours.json")
+    yield from different_settings(loaded.config, model.config)
+    said = AutoConfig.from_pretrained(again).torch_dtype
+    if said != next(iter(expected.values())).dtype:
+        yield f"config.json says {said} of {next(iter(expected.values())).dtype}"
+    if dtype == "bf16":
+        for weight in model.parameters():
+            weight.data = weight.data.bfloat16().float()
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            noise = torch.randn(weight.shape, generator=generator)
-            norm = weight.dim() == 1 and name.endswith("weight")
-            weight.copy_(1 + 0.2 * noise if norm else (0.1 if weight.dim() == 1 else 0.2) * noise)
+        if not torch.equal(loaded.eval()(ids).logits, model(ids).logits):
+            yield f"logits of what {verb} wrote differ by {worst(loaded(ids).logits, model(ids).logits):.1e}"
+    if type(run_card(again)["model"]) is not type(model):
+        yield "the model card loads something else"
 
 
-def describe(model, dtype, shards):
-    c = model.config
-    if c.model_type == "gpt2":
-        text = f"gpt2 h{c.n_embd} inner {c.n_inner} {c.activation_function}"
-    else:
-        text = (f"neox h{c.hidden_size} {'parallel' if c.use_parallel_residual else 'sequential'} pct {c.rotary_pct} "
-                f"base {c.rotary_emb_base} scaling {c.rope_scaling and c.rope_scaling['factor']} {c.hidden_act} "
-                f"{'bias' if c.attention_bias else 'no bias'}")
-    return f"{text} {'tied' if c.tie_word_embeddings else 'untied'} {dtype}{' sharded' if shards else ''}"
-
-
-def compare(hinoki, rng):
-    """(description, worst difference, greedy tokens agree) of one random model."""
-    kind, config = rng.choice([draw_neox, draw_neox, draw_gpt2])(rng)
-    dtype, sharded = rng.choice(list(DTYPES)), rng.random() < 0.4
+def compare(hinoki, deck, keep):
+    """(description, worst difference, complaints) of one random model."""
+    kind, config = deck.draw("architecture", [draw_neox, draw_gpt2, draw_neox])(deck)
     model = kind(config).eval()
-    randomise(model, rng)
+    randomise(model, deck.seed())
     with tempfile.TemporaryDirectory() as folder:
-        model.to(DTYPES[dtype]).save_pretrained(folder, max_shard_size="20KB" if sharded else "5GB")
+        said = save(model, folder, deck)
         # Both read what is stored, and compute in f32.
         model = kind.from_pretrained(folder, torch_dtype=torch.float32).eval()
-        ids = torch.randint(0, config.vocab_size, (2, rng.randrange(1, 25)), generator=torch.Generator().manual_seed(
-            rng.randrange(1 << 30)))
+        if config.model_type == "gpt_neox" and deck.draw("config.json of", [4, 4, 5]) == 5:
+            edit_config(folder, say_rope_as_transformers_5)
+            said.append("rope_parameters")
+        ids = torch.randint(0, config.vocab_size, (2, deck.rng.randrange(1, 25)),
+                            generator=torch.Generator().manual_seed(deck.seed()))
         with torch.no_grad():
             out = model(ids, output_hidden_states=True)
         expected = {"logits": out.logits, **{f"hidden_states.{n}": s for n, s in enumerate(out.hidden_states)}}
-        ours = hinoki.probe(folder, ids, folder)
+        ours = hinoki.probe(folder, ids, tempfile.mkdtemp(dir=folder))
         missing = set(expected) - set(ours)
         difference = float("inf") if missing else max(worst(ours[key], value) for key, value in expected.items())
+        complaints = [] if difference <= TOLERANCE else [f"probe differs by {difference:.1e}, and lacks {sorted(missing)}"]
         prompt = ids[0, :5].tolist()
-        same = hinoki.greedy(folder, prompt, NEW_TOKENS) == greedy_reference(model, prompt, NEW_TOKENS)
-    return describe(model, dtype, sharded), difference, same
+        if hinoki.greedy(folder, prompt, NEW_TOKENS) != greedy_reference(model, prompt, NEW_TOKENS):
+            complaints.append("greedy tokens differ")
+        complaints += written(hinoki, model, ids, folder, deck, keep)
+    return f"{describe(config)}, {' '.join(said)}", difference, complaints
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         print(__doc__, file=sys.stderr)
         return 2
     hinoki_program.quiet()
-    hinoki, rng, wrong = Hinoki(sys.argv[1]), random.Random(404), 0
-    count = int(sys.argv[2]) if len(sys.argv) == 3 else 60
-    for _ in range(count):
+    hinoki, deck, wrong = Hinoki(sys.argv[1]), Deck(404), 0
+    count, configs = int(sys.argv[2]) if len(sys.argv) > 2 else 60, sys.argv[3] if len(sys.argv) > 3 else None
+    for number in range(count):
         try:
-            text, difference, same = compare(hinoki, rng)
-        except RuntimeError as error:
-            text, difference, same = str(error), float("inf"), False
-        bad = not difference <= TOLERANCE or not same
-        wrong += bad
-        print(f"{'WRONG' if bad else 'ok':5} {difference:9.1e} {'tokens equal' if same else 'tokens differ':13} {text}")
-    print(f"{count} models, {wrong} wrong")
-    return 1 if wrong else 0
+            text, difference, complaints = compare(hinoki, deck, configs and f"{configs}/{number}")
+        except (RuntimeError, OSError, ValueError) as error:
+            text, difference, complaints = "", float("inf"), [str(error)]
+        wrong += bool(complaints)
+        print(f"{'WRONG' if complaints else 'ok':5} {difference:9.1e} {text}")
+        for complaint in complaints:
+            print(f"      {complaint}")
+    untried, accepted = deck.untried(), list(refusals(hinoki, Deck(405)))
+    for complaint in [f"no model had {switch}" for switch in untried] + accepted:
+        print(f"WRONG {complaint}")
+    print(f"{count} models, {wrong} wrong; {len(untried)} switches not tried, {len(accepted)} refusals missing")
+    return 1 if wrong or untried or accepted else 0
 
 
 if __name__ == "__main__":

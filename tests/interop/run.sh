@@ -10,7 +10,9 @@ models=$(sh scripts/python_env.sh models)
 tensorboard=$(sh scripts/python_env.sh tensorboard)
 
 /usr/bin/python3 tests/interop/corpus_test.py
-"$models" tests/interop/roundtrip_import.py build/hinoki 40
+rm -rf runs/configs
+"$models" tests/interop/roundtrip_import.py build/hinoki 40 runs/configs
+"$(sh scripts/python_env.sh tokenizers5)" tests/interop/check_configs.py runs/configs
 "$models" tests/interop/roundtrip_hubert.py build/hinoki 24
 rm -rf $run/exported $run/exported-bf16
 build/hinoki export $model $run/exported
