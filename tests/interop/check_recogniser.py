@@ -32,6 +32,8 @@ def main():
     hinoki_program.quiet()
     modeling.is_fsdp_managed_module = lambda module: False  # Debian's PyTorch lacks the module that it would ask
     program, snapshot, recordings = sys.argv[1], sys.argv[2], sys.argv[3:]
+    if not recordings:
+        sys.exit("check_recogniser: there are no recordings to compare")
     processor = Wav2Vec2Processor.from_pretrained(snapshot)
     model, loading = HubertForCTC.from_pretrained(snapshot, output_loading_info=True)
     wrong = [key for key, found in loading.items() if found]

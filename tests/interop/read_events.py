@@ -41,7 +41,7 @@ def main():
         for key, value in record.items():
             truth.setdefault(key, {})[record["step"]] = value
 
-    scalars = 0
+    scalars, missing = 0, {(key, step) for key, series in truth.items() if key != "step" for step in series}
     texts = {}  # by step and number
     tags = reader.Tags()
     for tag in tags["scalars"] + tags["tensors"]:
@@ -63,7 +63,9 @@ def main():
             assert expected is not None, f"{tag} at step {event.step} is not in metrics.jsonl"
             assert equal(value, to_f32(expected)), f"{tag} at step {event.step}: {value}, metrics.jsonl has {expected}"
             scalars += 1
+            missing.discard((tag, event.step))
     assert scalars, "no scalars"
+    assert not missing, f"not in TensorBoard: {sorted(missing)[:5]}"
 
     prompts = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))["samples"]["prompts"]
     files = {int(path.stem.removeprefix("step-")): path for path in (run / "samples").glob("step-*.txt")}

@@ -2,15 +2,16 @@
 """Reads a folder's safetensors files with the Python package: every tensor, and the bytes of each against a plain reading
 of the file; of a sharded model also the index.
 
-  read_safetensors.py FOLDER...        needs: pip install safetensors numpy
+  read_safetensors.py FOLDER...        needs: pip install safetensors torch
 """
 import json
 import pathlib
 import struct
 import sys
 
+import torch
 from safetensors import safe_open
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 
 def check_file(path):
@@ -20,18 +21,16 @@ def check_file(path):
     data = raw[8 + length :]
     assert (8 + length) % 8 == 0, f"{path}: the data is not aligned to 8 bytes"
     metadata = header.pop("__metadata__", None)
-    with safe_open(path, framework="numpy") as opened:
+    with safe_open(path, framework="pt") as opened:
         assert opened.metadata() == metadata, f"{path}: metadata differs"
         assert metadata and metadata.get("format") == "pt", f"{path}: has no format"
         assert set(opened.keys()) == set(header), f"{path}: names differ"
         shapes = {name: opened.get_slice(name).get_shape() for name in header}
     for name, entry in header.items():
         assert shapes[name] == entry["shape"], f"{path}: {name}: shape {shapes[name]}"
-    # numpy has no bfloat16, and the package then refuses the whole file.
-    if all(entry["dtype"] != "BF16" for entry in header.values()):
-        for name, array in load_file(path).items():
-            begin, end = header[name]["data_offsets"]
-            assert array.tobytes() == data[begin:end], f"{path}: {name}: bytes differ"
+    for name, tensor in load_file(path).items():
+        begin, end = header[name]["data_offsets"]
+        assert bytes(tensor.flatten().view(torch.uint8).numpy()) == data[begin:end], f"{path}: {name}: bytes differ"
     return set(header), sum(entry["data_offsets"][1] - entry["data_offsets"][0] for entry in header.values())
 
 

@@ -1,12 +1,11 @@
 """HuBERTs of transformers against Hinoki, both ways: roundtrip_hubert.py PROGRAM [COUNT]
 
-Makes COUNT (24) tiny models, HubertModel and HubertForCTC, with every switch drawn at random, saves them whole or in shards
+Makes COUNT (24) tiny models, HubertModel and HubertForCTC, with every switch, saves them whole or in shards
 as f32, f16 or bf16, under either spelling of the weight norm's names, and compares the features, every hidden state and the
 logits of `hinoki probe` with transformers, within 1e-4 of the largest value. A layer-norm model also hears a padded batch.
 Then `hinoki import` writes each anew: transformers must load that with no missing, unexpected or mismatched key and compute
 the same. Run it in the environment `models`. Exits 1 on any difference."""
 import os
-import random
 import sys
 import tempfile
 
@@ -17,29 +16,34 @@ from transformers import AutoModel, AutoModelForCTC, HubertConfig, HubertForCTC,
 
 import hinoki_program
 from hinoki_program import Hinoki, run_card, worst
+from random_models import ACTIVATIONS, Deck
 
 TOLERANCE = 1e-4
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 SPELLINGS = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
 
-def draw(rng):
+def draw(deck):
     """(class, config) of a model."""
-    heads, head, layer_norm = rng.choice([1, 2, 3]), rng.choice([8, 12]), rng.random() < 0.5
-    convs = 7 if rng.random() < 0.6 else rng.choice([2, 3, 4])
-    return rng.choice([HubertModel, HubertForCTC]), HubertConfig(
-        vocab_size=rng.choice([13, 32]), hidden_size=heads * head, num_hidden_layers=rng.choice([0, 1, 2, 3]),
-        num_attention_heads=heads, intermediate_size=rng.choice([20, 48]), hidden_act=rng.choice(["gelu", "gelu_new"]),
-        conv_dim=[rng.choice([4, 6, 8, 16]) for _ in range(convs)], conv_kernel=[10, 3, 3, 3, 3, 2, 2][:convs],
-        conv_stride=[5, 2, 2, 2, 2, 2, 2][:convs], conv_bias=rng.random() < 0.5,
-        feat_extract_norm="layer" if layer_norm else "group", feat_proj_layer_norm=rng.random() < 0.8,
-        do_stable_layer_norm=rng.random() < 0.5, num_conv_pos_embeddings=rng.choice([3, 4, 7, 16]),
-        num_conv_pos_embedding_groups=rng.choice([1, 2, 4]), layer_norm_eps=rng.choice([1e-5, 1e-6, 1e-3]),
-        mask_time_prob=rng.choice([0.0, 0.05]), mask_feature_prob=rng.choice([0.0, 0.02]))
+    heads, head = deck.draw("heads", [1, 2, 3]), deck.draw("head size", [8, 12])
+    convs = deck.draw("convs", [7, 2, 7, 3, 7, 4])
+    return deck.draw("class", [HubertModel, HubertForCTC]), HubertConfig(
+        vocab_size=deck.draw("vocabulary", [13, 32]), hidden_size=heads * head,
+        num_hidden_layers=deck.draw("layers", [0, 1, 2, 3]), num_attention_heads=heads,
+        intermediate_size=deck.draw("intermediate_size", [20, 48]), hidden_act=deck.draw("hidden_act", ACTIVATIONS),
+        conv_dim=[deck.draw("conv_dim", [4, 6, 8, 16]) for _ in range(convs)], conv_kernel=[10, 3, 3, 3, 3, 2, 2][:convs],
+        conv_stride=[5, 2, 2, 2, 2, 2, 2][:convs], conv_bias=deck.draw("conv_bias", [True, False]),
+        feat_extract_norm=deck.draw("feat_extract_norm", ["layer", "group"]),
+        feat_proj_layer_norm=deck.draw("feat_proj_layer_norm", [True, True, False]),
+        do_stable_layer_norm=deck.draw("do_stable_layer_norm", [True, False]),
+        num_conv_pos_embeddings=deck.draw("num_conv_pos_embeddings", [3, 4, 7, 16]),
+        num_conv_pos_embedding_groups=deck.draw("num_conv_pos_embedding_groups", [1, 2, 4]),
+        layer_norm_eps=deck.draw("layer_norm_eps", [1e-5, 1e-6, 1e-3]),
+        mask_time_prob=deck.draw("mask_time_prob", [0.0, 0.05]), mask_feature_prob=deck.draw("mask_feature_prob", [0.0, 0.02]))
 
 
-def randomise(model, rng):
-    generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
+def randomise(model, seed):
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
@@ -99,12 +103,12 @@ def difference(ours, theirs, counts):
     return max(worst(ours[key][counts], value[counts]) for key, value in theirs.items())
 
 
-def compare(hinoki, rng, scratch):
+def compare(hinoki, deck, scratch):
     """(description, complaints, worst difference) of one random model."""
-    kind, config = draw(rng)
-    dtype, sharded, newer = rng.choice(list(DTYPES)), rng.random() < 0.3, rng.random() < 0.5
+    kind, config = draw(deck)
+    dtype, sharded, newer = deck.draw("dtype", list(DTYPES)), deck.draw("sharded", [False, True]), deck.draw("newer", [False, True])
     model = kind(config).eval()
-    randomise(model, rng)
+    randomise(model, deck.seed())
     folder, again = f"{scratch}/theirs", f"{scratch}/ours"
     model.to(DTYPES[dtype]).save_pretrained(folder, max_shard_size="10KB" if sharded else "5GB")
     normalize = config.feat_extract_norm == "layer"
@@ -118,11 +122,11 @@ def compare(hinoki, rng, scratch):
             f"{config.num_conv_pos_embedding_groups} {config.hidden_act} {dtype}{' sharded' if sharded else ''}"
             f"{' newer names' if newer else ''}")
 
-    generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
-    samples = torch.randn(2, rng.randrange(1200, 6000), generator=generator)
+    generator = torch.Generator().manual_seed(deck.seed())
+    samples = torch.randn(2, deck.rng.randrange(1200, 6000), generator=generator)
     padded = None
-    if config.feat_extract_norm == "layer" and rng.random() < 0.6:  # in group norm, transformers counts padding
-        padded = torch.tensor([samples.shape[1], rng.randrange(800, samples.shape[1])])
+    if config.feat_extract_norm == "layer" and deck.draw("padded", [True, False]):  # in group norm, transformers counts padding
+        padded = torch.tensor([samples.shape[1], deck.rng.randrange(800, samples.shape[1])])
         samples[1, padded[1]:] = 0
     theirs, counts = hear(model, samples, padded)
     worst_of = difference(probe(hinoki, folder, samples, padded), theirs, counts)
@@ -151,20 +155,23 @@ def main():
         return 2
     hinoki_program.quiet()
     modeling.is_fsdp_managed_module = lambda module: False
-    hinoki, rng, wrong = Hinoki(sys.argv[1]), random.Random(2106), 0
+    hinoki, deck, wrong = Hinoki(sys.argv[1]), Deck(2106), 0
     count = int(sys.argv[2]) if len(sys.argv) == 3 else 24
     for _ in range(count):
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                text, complaints, difference_of = compare(hinoki, rng, scratch)
+                text, complaints, difference_of = compare(hinoki, deck, scratch)
             except RuntimeError as error:
                 text, complaints, difference_of = "", [str(error)], float("inf")
         wrong += bool(complaints)
         print(f"{'WRONG' if complaints else 'ok':5} {difference_of:9.1e} {text}")
         for complaint in complaints:
             print(f"      {complaint}")
-    print(f"{count} HuBERTs, {wrong} wrong")
-    return 1 if wrong else 0
+    untried = deck.untried()
+    for switch in untried:
+        print(f"WRONG no model had {switch}")
+    print(f"{count} HuBERTs, {wrong} wrong; {len(untried)} switches not tried")
+    return 1 if wrong or untried else 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ END
 spm() {  # NAME, settings
   mkdir -p "$work/$1"
   spm_train --input="$work/lines.txt" --model_prefix="$work/$1/spiece" --vocab_size=3000 --num_threads=2 --minloglevel=2 \
-    "${@:2}" 2> /dev/null
+    "${@:2}" 2> "$work/spm_train.err" || { cat "$work/spm_train.err" >&2; exit 1; }
 }
 spm nmt-nfkc --byte_fallback=true --add_dummy_prefix=false --remove_extra_whitespaces=false --user_defined_symbols='<NL>'
 spm gpt2 --pad_id=3 --pad_piece='[PAD]' --control_symbols='[CLS],[SEP],[MASK]'
