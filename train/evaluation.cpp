@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "train/batch.h"
 
@@ -37,6 +38,20 @@ Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t le
   require<Exit::numerical>(std::isfinite(nats), corpus.folder().string(), ": the loss is ", nats,
                            ": the model's weights are damaged, or not those of its config.json");
   return as_evaluation(corpus, nats, count * length);
+}
+
+Evaluation blended(std::span<const Evaluation> parts, std::span<const double> weights) {
+  require(parts.size() == weights.size(), parts.size(), " evaluations have ", weights.size(), " weights");
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  Evaluation all;
+  for (size_t k = 0; k < parts.size(); ++k) {
+    const double share = weights[k] / sum;
+    all.tokens += parts[k].tokens;
+    all.nats_per_token += share * parts[k].nats_per_token;
+    all.bits_per_character += share * parts[k].bits_per_character;
+  }
+  all.perplexity = std::exp(all.nats_per_token);
+  return all;
 }
 
 Evaluation as_evaluation(const TokenCorpus& corpus, double nats, int64_t tokens) {

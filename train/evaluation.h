@@ -19,6 +19,9 @@ Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t le
                     Communicator& ranks);
 // Batch i is rank i % size's; each brings its own in order, and all get the sum, in the order of batches.
 double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_t batches);
+// Of a blend of corpora: their figures averaged by weight, and the perplexity of that average. By fixed weights, so
+// that bits per character stay comparable where another tokenizer makes more tokens of one corpus than of another.
+Evaluation blended(std::span<const Evaluation> parts, std::span<const double> weights);
 // What `nats` over `tokens` of a corpus mean.
 Evaluation as_evaluation(const TokenCorpus& corpus, double nats, int64_t tokens);
 

@@ -1,5 +1,6 @@
 // The config of recipe "gpt": what configs/*.toml may say. Every field has a default that suits the tiny models.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,13 @@ namespace hinoki {
 struct CorpusConfig {
   std::string path;
   double weight = 1;
+  bool validate = true;  // its validation split counts, by the same weight
 
   template <class Visitor>
   void fields(Visitor& v) {
     v("path", path, required);
     v("weight", weight, Range{0});
+    v("validate", validate);
   }
 };
 
@@ -69,6 +72,13 @@ struct GptConfig : RunConfig {
     require<Exit::usage>(data.sequence <= model.max_positions(), "data.sequence ", data.sequence,
                          " is longer than the model's ", model.max_positions(), " positions");
     require<Exit::usage>(!data.corpora.empty(), "data.corpora is empty");
+    for (size_t k = 0; k < data.corpora.size(); ++k)  // each has figures under its own name
+      for (size_t j = 0; j < k; ++j)
+        require<Exit::usage>(data.corpora[j].path != data.corpora[k].path, "data.corpora names \"",
+                             data.corpora[k].path, "\" twice; give it once, with the sum of the weights");
+    require<Exit::usage>(
+        std::any_of(data.corpora.begin(), data.corpora.end(), [](const auto& c) { return c.validate; }),
+        "no corpus is left to validate; data.corpora.K.validate must be true for one of them");
     require<Exit::usage>(double(train.steps) * double(step_tokens()) < 1e18, "train.steps ", train.steps, " of ",
                          step_tokens(), " tokens are more than can be counted");
   }

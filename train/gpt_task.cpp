@@ -1,6 +1,7 @@
 #include "train/gpt_task.h"
 
 #include "core/base/in_quotes.h"
+#include "data/token_shard.h"
 #include "train/batch.h"
 #include "train/evaluation.h"
 #include "train/gpt_plan.h"
@@ -13,6 +14,33 @@ namespace {
 struct GptExamples : Examples {
   Batch batch;
 };
+
+std::unique_ptr<TokenCorpus> open_validation(const DataConfig& data, size_t number, const std::string& tokenizer_hash) {
+  const std::string& path = data.corpora[number].path;
+  std::unique_ptr<TokenCorpus> split;
+  if (std::filesystem::exists(shard_path(path, "validation", 0)))
+    split = std::make_unique<TokenCorpus>(path, "validation", tokenizer_hash);
+  const int64_t tokens = split ? split->tokens() : 0;
+  require<Exit::data>(
+      tokens > data.sequence, path, ": its validation split has ", tokens, " tokens, one sequence needs ",
+      data.sequence + 1, "; prepare more text, raise the validation fraction, train on shorter sequences",
+      data.corpora.size() > 1 ? say(", or leave it out with data.corpora.", number, ".validate=false") : "");
+  return split;
+}
+
+std::string text_of(const Evaluation& e) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
+                e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
+  return text;
+}
+
+// `of`: whose they are; empty: of all that is validated.
+void add_scalars(std::vector<Scalar>& scalars, const Evaluation& e, const std::string& of = "") {
+  scalars.push_back({"validation/loss" + of, e.nats_per_token});
+  scalars.push_back({"validation/perplexity" + of, e.perplexity});
+  scalars.push_back({"validation/bits_per_character" + of, e.bits_per_character});
+}
 
 }  // namespace
 
@@ -56,15 +84,15 @@ std::unique_ptr<Task> task_of(const GptConfig& config, Parameters& parameters) {
 }
 
 GptTask::GptTask(const GptConfig& config, Parameters& parameters)
-    : config_(config),
-      tokenizer_(Tokenizer::load(config.data.tokenizer)),
-      validation_(config.data.corpora.at(0).path, "validation", tokenizer_.hash()) {
+    : config_(config), tokenizer_(Tokenizer::load(config.data.tokenizer)) {
   require<Exit::usage>(tokenizer_.size() <= config.model.vocab_size(), "the tokenizer ", config.data.tokenizer, " has ",
                        tokenizer_.size(), " pieces, more than model.vocab_size = ", config.model.vocab_size());
   std::vector<BlendPart> parts;
-  for (const CorpusConfig& c : config.data.corpora) {
+  for (size_t k = 0; k < config.data.corpora.size(); ++k) {
+    const CorpusConfig& c = config.data.corpora[k];
     corpora_.push_back(std::make_unique<TokenCorpus>(c.path, "train", tokenizer_.hash()));
     parts.push_back({corpora_.back().get(), c.weight});
+    if (c.validate) held_out_.push_back({c, open_validation(config.data, k, tokenizer_.hash())});
   }
   batches_.emplace(std::move(parts), config.data.sequence, uint64_t(config.train.seed));
   model_ = make_model(config.model, parameters);
@@ -87,16 +115,21 @@ Tensor GptTask::loss(const Examples& examples, const Pass& pass) const {
 }
 
 Validation GptTask::validate(Communicator& ranks) const {
-  const Evaluation e =
-      evaluate(*model_, validation_, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch, ranks);
-  char text[160];
-  std::snprintf(text, sizeof text, "%.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
-                e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
-  return {.loss = e.nats_per_token,
-          .text = text,
-          .scalars = {{"validation/loss", e.nats_per_token},
-                      {"validation/perplexity", e.perplexity},
-                      {"validation/bits_per_character", e.bits_per_character}}};
+  std::vector<Evaluation> parts;
+  std::vector<double> weights;
+  for (const HeldOut& h : held_out_) {
+    parts.push_back(
+        evaluate(*model_, *h.split, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch, ranks));
+    weights.push_back(h.of.weight);
+  }
+  const Evaluation all = blended(parts, weights);
+  Validation v{.loss = all.nats_per_token, .text = text_of(all), .scalars = {}};
+  add_scalars(v.scalars, all);
+  for (size_t k = 0; parts.size() > 1 && k < parts.size(); ++k) {
+    v.text += say("\n  | ", held_out_[k].of.path, ": ", text_of(parts[k]));
+    add_scalars(v.scalars, parts[k], "/" + held_out_[k].of.path);
+  }
+  return v;
 }
 
 std::vector<int32_t> GptTask::prompt_ids(const std::string& prompt) const {
@@ -120,7 +153,6 @@ std::vector<std::string> GptTask::samples(int64_t step) const {
 }
 
 void GptTask::check_end() const {
-  const Windows windows(validation_, config_.data.sequence);
   for (const std::string& prompt : config_.samples.prompts) try {
       check_generation(*model_, prompt_ids(prompt), sample_options(0));
     } catch (const Error& e) {

@@ -27,13 +27,18 @@ class GptTask final : public Task {
   std::function<void(const std::string& folder)> model_texts() const override;
 
  private:
+  struct HeldOut {
+    CorpusConfig of;
+    std::unique_ptr<TokenCorpus> split;  // for validation
+  };
+
   std::vector<int32_t> prompt_ids(const std::string& prompt) const;
   GenerationOptions sample_options(int64_t step) const;
 
   const GptConfig config_;
   const Tokenizer tokenizer_;
   std::vector<std::unique_ptr<TokenCorpus>> corpora_;
-  const TokenCorpus validation_;
+  std::vector<HeldOut> held_out_;
   std::optional<Batches> batches_;
   std::unique_ptr<CausalLm> model_;
 };

@@ -93,7 +93,7 @@ TEST(DataFaults, WhatWouldFailAtTheEndFailsAtTheBeginning) {
   expect_outcome(0, {}, prepare);
   std::filesystem::copy_file(t.out + "/validation-00000.h5", t.p.path("tokens/validation-00000.h5"),
                              std::filesystem::copy_options::overwrite_existing);
-  refused(3, {t.p.path("tokens"), "tokens in this split, one sequence needs 17", "raise the validation fraction"},
+  refused(3, {t.p.path("tokens"), ": its validation split has 4 tokens, one sequence needs 17", "raise the validation fraction"},
           {"run=" + t.p.path("other")});
 }
 
