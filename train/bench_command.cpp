@@ -132,49 +132,69 @@ void print_kernels(const KernelOptions& o) {
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
-  auto* command = app.add_subcommand("bench", "Measure this machine, and training steps on it");
+  auto* command = app.add_subcommand(
+      "bench", "Measure what this machine reaches and what our matrix products do; or what a subcommand names");
   command->require_subcommand(0, 1);
   auto* step = command->add_subcommand("step", "Whole training steps on random tokens or sound");
   auto what = std::make_shared<StepBenchmark>();
   auto json = std::make_shared<bool>(false);
-  step->add_option("--task", what->task, "gpt or hubert")->capture_default_str();
-  step->add_option("--size", what->size, "nano, tiny, small, 1b or 3b; of hubert nano, tiny or base")
+  step->add_option("--task", what->task, "What learns: gpt (random tokens) or hubert (random sound)")
+      ->type_name("NAME")
       ->capture_default_str();
-  step->add_option("--device", what->device, "cpu or cuda")
+  step->add_option("--size", what->size,
+                   "Of the model: nano, tiny, small, neox-small, 1b or 3b; of hubert nano, tiny or base")
+      ->type_name("NAME")
+      ->capture_default_str();
+  step->add_option("--device", what->device, "Where to compute: cpu or cuda (default: cpu)")
+      ->type_name("NAME")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Device>{{"cpu", Device::cpu}, {"cuda", Device::cuda}}));
-  step->add_option("--dtype", what->dtype, "f32; bf16 on a GPU")
+  step->add_option("--dtype", what->dtype, "What layers compute in: f32; on cuda also bf16 (default: f32)")
+      ->type_name("NAME")
       ->transform(CLI::CheckedTransformer(std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}}));
-  step->add_option("--batch", what->batch, "Sequences, or rows of sound (default: of the size)")->check(CLI::Range(1, 1 << 20));
-  step->add_option("--sequence", what->sequence, "Tokens a sequence, or samples a row (default: of the size)")
+  step->add_option("--batch", what->batch, "Sequences, or rows of sound, of a step (default: that of the size)")
       ->check(CLI::Range(1, 1 << 20));
-  step->add_option("--steps", what->steps, "Steps to time")->capture_default_str()->check(CLI::Range(1, 1 << 20));
-  step->add_option("--warmup", what->warmup, "Steps before that")->capture_default_str()->check(CLI::Range(0, 1 << 20));
-  step->add_flag("--json", *json, "Print one JSON line");
+  step->add_option("--sequence", what->sequence,
+                   "Tokens of a sequence, or samples of a row at 16 kHz (default: that of the size)")
+      ->check(CLI::Range(1, 1 << 20));
+  step->add_option("--steps", what->steps, "Steps to time; their median counts")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  step->add_option("--warmup", what->warmup, "Steps before those that are timed")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1 << 20));
+  step->add_flag("--json", *json, "Print one line of JSON");
   step->callback([what, json] { print_step(*what, *json); });
   auto* decode = command->add_subcommand("decode", "Tokens one after another, with a cache of keys and values");
   auto growth = std::make_shared<DecodeBenchmark>();
-  decode->add_option("--size", growth->size, "nano, tiny or small")->capture_default_str();
+  decode->add_option("--size", growth->size, "Of the model: nano, tiny or small")
+      ->type_name("NAME")
+      ->capture_default_str();
   decode->add_option("--batch", growth->batch, "Sequences that grow together")->capture_default_str();
   decode->add_option("--prompt", growth->prompt, "Tokens of each prompt")->capture_default_str();
   decode->add_option("--tokens", growth->tokens, "New tokens of each")->capture_default_str();
-  decode->add_option("--rounds", growth->rounds, "The best of so many rounds counts")->capture_default_str();
-  decode->add_option("--dtype", growth->weights, "How matrices are stored: f32, bf16 or f16")
+  decode->add_option("--rounds", growth->rounds, "Times all of it is done; the best counts")->capture_default_str();
+  decode->add_option("--dtype", growth->weights, "How matrices are stored: f32, bf16 or f16 (default: f32)")
+      ->type_name("NAME")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, DType>{{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}}));
-  decode->add_option_function<int>("--threads", set_threads, "Threads");
-  decode->add_flag("--json", *json, "Print one JSON line");
+  decode->add_flag("--json", *json, "Print one line of JSON");
   decode->callback([growth, json] { print_decode(*growth, *json); });
   auto* text = command->add_subcommand("text", "`hinoki data text` beside a bare loop over the sentencepiece library");
   auto paths = std::make_shared<std::pair<std::string, std::string>>();
-  text->add_option("--tokenizer", paths->first, "spiece.model, or a folder that holds it")->required();
-  text->add_option("--input", paths->second, "Text to encode")->required();
+  text->add_option("--tokenizer", paths->first, "spiece.model, or a folder that holds it")
+      ->type_name("PATH")
+      ->required();
+  text->add_option("--input", paths->second, "A file or folder of UTF-8 text to encode")->type_name("PATH")->required();
   text->callback([paths] { print_text(paths->first, paths->second); });
   auto* each = command->add_subcommand("kernels", "Each kernel of a device beside what the device reaches at most");
   auto options = std::make_shared<KernelOptions>();
-  each->add_option("--device", options->device, "cpu or cuda")->capture_default_str()->check(CLI::IsMember({"cpu", "cuda"}));
-  each->add_option("--only", options->only, "Kernels whose name contains this");
+  each->add_option("--device", options->device, "Whose kernels: cpu or cuda")
+      ->type_name("NAME")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda"}));
+  each->add_option("--only", options->only, "Only kernels whose name contains this");
   each->add_flag("--tiny", options->tiny, "Sizes for a test: the figures say nothing");
-  each->add_flag("--json", options->json, "Print a JSON line for each");
+  each->add_flag("--json", options->json, "Print a line of JSON for each");
   each->callback([options] { print_kernels(*options); });
   command->callback([command] {
     if (command->get_subcommands().empty()) bench_machine();

@@ -127,7 +127,7 @@ void add_chat_command(CLI::App& app) {
                                      "Talk with a model: a line in, an answer out. Ctrl-C ends an answer; "
                                      "at the prompt, or a second time, the program");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command
       ->add_option("--template", o->form,
                    "How turns become text: rinna, chatml, none (the bare text), or what the model's folder says")

@@ -130,9 +130,10 @@ void add(CLI::App& app, const char* verb, const char* help) {
   auto* command = app.add_subcommand(verb, help);
   auto o = std::make_shared<Options>();
   command->add_option("from", o->from, "Snapshot or Hugging Face folder (safetensors; pickles are never read)")
+      ->type_name("FOLDER")
       ->required();
-  command->add_option("to", o->to, "The folder to write; must not exist")->required();
-  command->add_option("--dtype", o->dtype, "Of the written weights; without it they stay as they are stored")
+  command->add_option("to", o->to, "The folder to write; must not exist")->type_name("FOLDER")->required();
+  command->add_option("--dtype", o->dtype, "Of the written weights: f32 or bf16 (default: as they are stored)")
       ->check(CLI::IsMember({"f32", "bf16"}));
   command->callback([o] { convert(*o); });
 }

@@ -44,22 +44,30 @@ void add(CLI::App& data, const char* verb, const char* help, ChatSource::Kind ki
   CLI::App* command = data.add_subcommand(verb, help);
   auto a = std::make_shared<Arguments>();
   a->settings.kind = kind;
-  command->add_option("input", a->settings.inputs, "Files (.jsonl, .gz and .zst too) and folders of them")->required();
-  command->add_option("--output", a->settings.output, "The folder for train.h5, validation.h5 and the tokenizer")
+  command->add_option("input", a->settings.inputs, "Files (.jsonl, .gz and .zst too) and folders of them")
+      ->type_name("PATH")
       ->required();
-  command->add_option("--tokenizer", a->tokenizer, "spiece.model, or a folder that holds it")->required();
+  command->add_option("--output", a->settings.output, "The folder for train.h5, validation.h5 and the tokenizer")
+      ->type_name("FOLDER")
+      ->required();
+  command->add_option("--tokenizer", a->tokenizer, "spiece.model, or a folder that holds it")
+      ->type_name("PATH")
+      ->required();
   command->add_option("--template", a->settings.chat_template, "How turns become text: rinna or chatml")
       ->check(CLI::IsMember(ChatTemplate::names()))
       ->capture_default_str();
-  command->add_option("--validation", a->settings.validation_inputs,
-                      "Files and folders for the validation split; without them a part of the input is taken");
+  command
+      ->add_option("--validation", a->settings.validation_inputs,
+                   "Files and folders for the validation split; without them a part of the input is taken")
+      ->type_name("PATH");
   command
       ->add_option("--validation-fraction", a->settings.validation_fraction,
                    "Share of the questions that goes to validation, by their hash")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_option("--longest", a->settings.longest, "Tokens of a record; longer ones are faults; 0: any")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--on-fault", a->on_fault, "A record that cannot be used: fail, or skip and count it")
       ->check(CLI::IsMember({"fail", "skip"}))
       ->capture_default_str();

@@ -39,21 +39,23 @@ void run(const ClusterSettings& a) {
 void add_data_clusters_command(CLI::App& data) {
   CLI::App* clusters = data.add_subcommand("clusters", "A speech corpus to a codebook of k-means centres");
   auto a = std::make_shared<ClusterSettings>();
-  clusters->add_option("corpus", a->corpus, "The folder that `hinoki data speech` made")->required();
-  clusters->add_option("--out", a->output, "The codebook to write")->required();
+  clusters->add_option("corpus", a->corpus, "The folder that `hinoki data speech` made")
+      ->type_name("FOLDER")
+      ->required();
+  clusters->add_option("--out", a->output, "The codebook to write")->type_name("FILE")->required();
   clusters->add_option("--features", a->features, "What a frame is made of: mfcc, or hubert:FOLDER:layer=N")->capture_default_str();
   const auto count = [&](const char* name, int64_t& value, const char* text) {
     clusters->add_option(name, value, text)->check(CLI::PositiveNumber)->capture_default_str();
   };
   count("--clusters", a->clusters, "Centres to find");
   count("--frames", a->frames, "Frames to draw, in memory for as long as it runs");
-  count("--batch", a->batch, "Frames of a batch");
+  count("--batch", a->batch, "Frames that a batch moves the centres by");
   count("--batches", a->batches, "Batches to run");
   clusters->add_option(
       "--slots", a->slots,
       "Parts that add up one by one, a power of two: with the same, any number of ranks makes the same "
       "codebook (default: the number of ranks)");
-  clusters->add_option("--seed", a->seed, "Of what is drawn")->capture_default_str();
+  clusters->add_option("--seed", a->seed, "The same seed draws the same frames")->capture_default_str();
   clusters->add_flag("--overwrite", a->overwrite, "Replace a codebook that is there");
   clusters->callback([a] { run(*a); });
 }

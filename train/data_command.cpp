@@ -66,8 +66,12 @@ void add_data_command(CLI::App& app) {
   const std::map<std::string, Deduplicate> deduplicate{
       {"none", Deduplicate::none}, {"line", Deduplicate::line}, {"document", Deduplicate::document}};
   add_text_options(*text, settings);
-  text->add_option("--output", settings.output, "The folder for shards, tokenizer and prepare.json")->required();
-  text->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")->required();
+  text->add_option("--output", settings.output, "The folder for shards, tokenizer and prepare.json")
+      ->type_name("FOLDER")
+      ->required();
+  text->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")
+      ->type_name("PATH")
+      ->required();
   text->add_option("--deduplicate", settings.deduplicate,
                    "Drop what came before exactly: line (a cut one as a whole), document or none (default: line)")
       ->transform(CLI::CheckedTransformer(deduplicate).description(""))

@@ -78,9 +78,15 @@ void run(const Arguments& a) {
 void add_data_labels_command(CLI::App& data) {
   CLI::App* labels = data.add_subcommand("labels", "Speech and a codebook to labels, beside the corpus's shards");
   auto a = std::make_shared<Arguments>();
-  labels->add_option("corpus", a->settings.corpus, "The folder that `hinoki data speech` made")->required();
-  labels->add_option("--codebook", a->settings.codebook, "The file that `hinoki data clusters` made")->required();
-  labels->add_option("--output", a->settings.output, "The folder for shards of labels and prepare.json")->required();
+  labels->add_option("corpus", a->settings.corpus, "The folder that `hinoki data speech` made")
+      ->type_name("FOLDER")
+      ->required();
+  labels->add_option("--codebook", a->settings.codebook, "The file that `hinoki data clusters` made")
+      ->type_name("FILE")
+      ->required();
+  labels->add_option("--output", a->settings.output, "The folder for shards of labels and prepare.json")
+      ->type_name("FOLDER")
+      ->required();
   labels->add_option("--features", a->features, "What the codebook was made of: mfcc, or hubert:FOLDER:layer=N (default: mfcc)");
   labels
       ->add_option("--silence-dbfs", a->settings.silence_dbfs,

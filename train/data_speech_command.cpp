@@ -62,19 +62,22 @@ void add_data_speech_command(CLI::App& data) {
   auto settings = std::make_shared<SpeechPreparation>();
   speech
       ->add_option("--input", settings->inputs,
-                   "A folder or file of WAV, FLAC or OGG, a Kaldi folder, or a manifest: .tsv, .jsonl, .scp (may be "
-                   "repeated; docs/formats.md)")
+                   "A folder or file of WAV, FLAC or OGG, a Kaldi folder, or a manifest: .tsv, .jsonl, .scp "
+                   "(docs/formats.md)")
+      ->type_name("PATH")
       ->required();
-  speech->add_option("--output", settings->output, "The folder for shards, rejects.tsv and prepare.json")->required();
+  speech->add_option("--output", settings->output, "The folder for shards, rejects.tsv and prepare.json")
+      ->type_name("FOLDER")
+      ->required();
   const std::map<std::string, OnFault> faults{{"fail", OnFault::fail}, {"skip", OnFault::skip}};
   speech
       ->add_option("--faults", settings->on_fault,
                    "What to do with recordings and lines that are broken: fail, or skip and count them (default: fail)")
       ->transform(CLI::CheckedTransformer(faults).description(""))
       ->type_name("NAME");
-  speech->add_option("--min-seconds", settings->limits.min_seconds, "Leave shorter utterances out")
+  speech->add_option("--min-seconds", settings->limits.min_seconds, "Leave out utterances of fewer seconds")
       ->capture_default_str();
-  speech->add_option("--max-seconds", settings->limits.max_seconds, "Leave longer utterances out")
+  speech->add_option("--max-seconds", settings->limits.max_seconds, "Leave out utterances of more seconds")
       ->capture_default_str();
   speech
       ->add_option("--silence-dbfs", settings->limits.silence_dbfs,
@@ -84,7 +87,7 @@ void add_data_speech_command(CLI::App& data) {
       ->add_option("--validation-fraction", settings->validation_fraction,
                    "Share of utterances that goes to validation, by the hash of their sound")
       ->capture_default_str();
-  speech->add_option("--shard-samples", settings->shard_samples, "Samples after which a new shard begins")
+  speech->add_option("--shard-samples", settings->shard_samples, "Samples, at 16 kHz, after which a new shard begins")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   speech->add_flag("--overwrite", settings->overwrite, "Replace a finished corpus that was made otherwise");

@@ -135,10 +135,11 @@ void add_doctor_command(CLI::App& app) {
   auto* command =
       app.add_subcommand("doctor", "Check that this machine, or all that mpirun has started, is fit for a run");
   auto folder = std::make_shared<std::string>(".");
-  command->add_option("--folder", *folder, "Where runs will be written");
+  command->add_option("--folder", *folder, "Where runs will be written")->type_name("FOLDER")->capture_default_str();
   auto device = std::make_shared<std::string>("cpu");
-  command->add_option("--device", *device, "What runs will compute on: cuda requires a GPU")
-      ->check(CLI::IsMember({"cpu", "cuda"}));
+  command->add_option("--device", *device, "What runs will compute on: cpu, or cuda, which requires a GPU")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   command->callback([folder, device] { doctor(*folder, *device == "cuda"); });
 }
 

@@ -54,18 +54,28 @@ void run(const Options& o) {
 void add_eval_command(CLI::App& app) {
   auto* command = app.add_subcommand("eval", "Perplexity and bits per character of a model over a prepared corpus");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "Snapshot or Hugging Face folder with a tokenizer")->required();
-  command->add_option("--corpus", o->corpus, "Folder that `hinoki data text` made with the same tokenizer")->required();
-  command->add_option("--split", o->split, "validation or train")->capture_default_str();
-  command->add_option("--sequence", o->sequence, "Tokens a sequence")
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder with a tokenizer")
+      ->type_name("FOLDER")
+      ->required();
+  command->add_option("--corpus", o->corpus, "Folder that `hinoki data text` made with the same tokenizer")
+      ->type_name("FOLDER")
+      ->required();
+  command->add_option("--split", o->split, "The part of the corpus: validation or train")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--sequence", o->sequence, "Tokens of a sequence")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->add_option("--sequences", o->sequences, "Of the split; 0: all")
+  command->add_option("--sequences", o->sequences, "Sequences from the beginning of the split; 0: all")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--batch", o->batch, "Sequences at a time")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--batch", o->batch, "Sequences at a time; more need more memory")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   add_placement_options(*command, o->where);
-  command->add_flag("!--no-ngrams", o->ngrams, "Leave out the unigram and bigram models counted on the training split");
+  command->add_flag_callback(
+      "--no-ngrams", [o] { o->ngrams = false; },
+      "Leave out the unigram and bigram models counted on the training split");
   command->callback([o] { run(*o); });
 }
 

@@ -126,10 +126,15 @@ void run(const Options& o) {
 void add_generate_command(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Continue a text with a snapshot or a Hugging Face folder");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command->add_option("--prompt", o->prompt, "The text to continue");
-  command->add_option("--ids", o->ids, "Token ids to continue instead, separated by spaces")->excludes("--prompt");
-  command->add_option("--prompts", o->prompts, "Continue each line of a file (text, or JSON with a \"prompt\") to JSON lines")
+  command->add_option("--ids", o->ids, "Token ids to continue instead, separated by spaces")
+      ->type_name("IDS")
+      ->excludes("--prompt");
+  command
+      ->add_option("--prompts", o->prompts,
+                   "Continue each line of a file (text, or JSON with a \"prompt\") to JSON lines")
+      ->type_name("FILE")
       ->excludes("--prompt")
       ->excludes("--ids");
   command->add_option("--batch", o->batch, "Prompts that grow together, with --prompts")->capture_default_str();

@@ -11,13 +11,15 @@ namespace hinoki {
 void add_generation_options(CLI::App& command, GenerationOptions& options, std::vector<std::string>& stop) {
   Sampling& s = options.sampling;
   command.add_option("--max-tokens", options.max_tokens, "New tokens at most")->capture_default_str();
-  command.add_option("--temperature", s.temperature, "0 takes the likeliest token")->capture_default_str();
+  command.add_option("--temperature", s.temperature, "Divides the logits; 0 takes the likeliest token")
+      ->capture_default_str();
   command.add_option("--top-k", s.top_k, "Draw from the k likeliest tokens; 0: all")->capture_default_str();
-  command.add_option("--top-p", s.top_p, "Draw from the likeliest tokens that hold this share")->capture_default_str();
-  command.add_option("--repetition-penalty", s.repetition_penalty, "Above 1 avoids tokens that were there")
+  command.add_option("--top-p", s.top_p, "Draw from the likeliest tokens that hold this share of the probability")
+      ->capture_default_str();
+  command.add_option("--repetition-penalty", s.repetition_penalty, "Above 1 avoids tokens that were there; 1: off")
       ->capture_default_str();
   command.add_option("--seed", s.seed, "The same seed draws the same tokens")->capture_default_str();
-  command.add_option("--stop", stop, "Stop before this text; may be given several times");
+  command.add_option("--stop", stop, "Stop before this text");
 }
 
 void require_utf8(const char* option, const std::string& text) {

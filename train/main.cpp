@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
   app.fallthrough();
   app.set_version_flag("--version", HINOKI_VERSION);
   app.set_help_all_flag("--help-all", "Help of every command");
-  app.add_option_function<int>("--threads", [](int n) { hinoki::set_threads(n); }, "Threads (default: all cores)")
+  app.add_option_function<int>(
+         "--threads", [](int n) { hinoki::set_threads(n); }, "Threads, of any command (default: all cores)")
       ->check(CLI::Range(1, 1024))
       ->trigger_on_parse();
   try {

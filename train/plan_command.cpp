@@ -15,8 +15,9 @@ void add_plan_command(CLI::App& app) {
   };
   auto* command = app.add_subcommand("plan", "Print parameters, FLOPs, memory and steps of a config; runs nothing");
   auto o = std::make_shared<Options>();
-  command->add_option("config", o->config, "Config file (TOML)")->required();
-  command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
+  command->add_option("config", o->config, "Config file (TOML)")->type_name("FILE")->required();
+  command->add_option("overrides", o->overrides, "Replaces a value of the config, by its path: train.steps=200")
+      ->type_name("KEY=VALUE");
   command->add_option("--ranks", o->ranks, "Ranks that share the work: memory is that of one of them")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 16));

@@ -79,17 +79,19 @@ void run(const Options& o) {
 void add_probe_command(CLI::App& app) {
   auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids or sound");
   auto o = std::make_shared<Options>();
-  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->required();
+  command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command
       ->add_option("--input", o->input,
                    "JSON file {\"ids\": [[...], ...]}; of a HuBERT a safetensors file with samples, f32 "
                    "[batch, samples], and perhaps lengths, i32 [batch]")
+      ->type_name("FILE")
       ->required();
   command
       ->add_option("--output", o->output,
                    "FILE.safetensors with logits [batch, time, vocab], hidden_states.N [batch, time, width] (0: the "
                    "embedding, last: after the final norm) and losses [batch, time] (of the next token); of a HuBERT "
                    "features, hidden_states.N and, if it spells, logits")
+      ->type_name("FILE")
       ->required();
   add_placement_options(*command, o->where);
   command->callback([o] { run(*o); });

@@ -83,18 +83,19 @@ void add_snapshot_command(CLI::App& app) {
   auto* snapshot = app.add_subcommand("snapshot", "List, verify and prune the snapshots of a run");
   snapshot->require_subcommand(1);
   const auto arguments = std::make_shared<SnapshotArguments>();
-  const auto add = [&](const char* name, const char* what, void (*action)(const SnapshotArguments&)) {
+  const auto add = [&](const char* name, const char* what, void (*action)(const SnapshotArguments&),
+                       const char* path = "Run folder, or its snapshots folder") {
     auto* command = snapshot->add_subcommand(name, what);
-    command->add_option("path", arguments->path, "Run folder, its snapshots folder, or (verify) one snapshot")
-        ->required();
+    command->add_option("path", arguments->path, path)->type_name("FOLDER")->required();
     command->callback([arguments, action] { action(*arguments); });
     return command;
   };
-  add("ls", "Steps and sizes", list);
-  add("verify", "Compare every byte with the manifest; name the file and tensor of each damage", verify);
+  add("ls", "List steps and sizes", list);
+  add("verify", "Compare every byte with the manifest; name the file and tensor of each damage", verify,
+      "Run folder, its snapshots folder, or one snapshot");
   auto* pruning = add("prune", "Remove old snapshots, never the newest whole one", prune);
   pruning->add_option("--keep-last", arguments->rule.keep_last, "Keep this many of the newest")->capture_default_str();
-  pruning->add_option("--keep-every", arguments->rule.keep_every, "Keep steps that are multiples; 0: none")
+  pruning->add_option("--keep-every", arguments->rule.keep_every, "Keep those of steps that this divides, too; 0: none")
       ->capture_default_str();
   pruning->add_flag("--dry-run", arguments->dry_run, "Only say what would go");
 }

@@ -11,9 +11,8 @@ void add_text_options(CLI::App& command, TextPreparation& settings) {
   const std::map<std::string, BrokenText> broken{
       {"fail", BrokenText::fail}, {"replace", BrokenText::replace}, {"skip", BrokenText::skip}};
   PieceSettings& pieces = settings.pieces;
-  command
-      .add_option("--input", settings.inputs,
-                  "A file or folder of UTF-8 text or JSONL, .gz and .zst among them (may be repeated)")
+  command.add_option("--input", settings.inputs, "A file or folder of UTF-8 text or JSONL, .gz and .zst among them")
+      ->type_name("PATH")
       ->required();
   command
       .add_option(
@@ -25,7 +24,7 @@ void add_text_options(CLI::App& command, TextPreparation& settings) {
   command.add_option("--json-key", pieces.json_key, "The key of a JSONL record that holds its text")
       ->capture_default_str();
   command.add_flag("--nfkc", pieces.clean.nfkc, "Normalise to Unicode NFKC: full- and half-width forms become one");
-  command.add_option("--min-characters", pieces.min_characters, "Drop lines that are shorter")
+  command.add_option("--min-characters", pieces.min_characters, "Drop lines of fewer characters")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command

@@ -41,7 +41,9 @@ void add_train(CLI::App& tokenizer) {
   TokenizerTraining& t = arguments->training;
   arguments->text.pieces.min_characters = 2;
   add_text_options(*command, arguments->text);
-  command->add_option("--output", arguments->text.output, "The folder for spiece.model")->required();
+  command->add_option("--output", arguments->text.output, "The folder for spiece.model")
+      ->type_name("FOLDER")
+      ->required();
   command->add_option("--vocabulary-size", t.vocabulary_size, "Pieces in all")->capture_default_str();
   command
       ->add_option("--sample-lines", t.sample_lines,
@@ -54,12 +56,14 @@ void add_train(CLI::App& tokenizer) {
       ->transform(CLI::CheckedTransformer(newlines).description(""))
       ->type_name("NAME");
   command->add_flag("--model-nfkc", t.nfkc, "Let the model itself normalise to NFKC whatever it encodes");
-  command->add_option("--character-coverage", t.character_coverage, "Rarer characters are left to byte pieces")
+  command
+      ->add_option("--character-coverage", t.character_coverage,
+                   "Share of the text's characters that have pieces; rarer ones are left to byte pieces")
       ->check(CLI::Range(0.9, 1.0))
       ->capture_default_str();
-  command->add_option("--user-symbol", t.user_symbols, "A string that is always one piece (may be repeated)");
+  command->add_option("--user-symbol", t.user_symbols, "A string that is always one piece");
   command->add_option("--control-symbol", t.control_symbols,
-                      "A piece that text never gives (may be repeated; default: [CLS] [SEP] [MASK])");
+                      "A piece that text never gives (default: [CLS] [SEP] [MASK])");
   command->callback([arguments] { train(*arguments); });
 }
 
@@ -112,7 +116,9 @@ void add_use(CLI::App& tokenizer, const char* name, const char* help, const char
              void (*run)(const UseArguments&)) {
   CLI::App* command = tokenizer.add_subcommand(name, help);
   auto arguments = std::make_shared<UseArguments>();
-  command->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")->required();
+  command->add_option("--tokenizer", arguments->tokenizer, "spiece.model, or a folder that holds it")
+      ->type_name("PATH")
+      ->required();
   command->add_option("input", arguments->inputs, inputs);
   command->callback([arguments, run] { run(*arguments); });
 }

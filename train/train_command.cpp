@@ -190,10 +190,12 @@ void train(const Options& o) {
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train a model; goes on by itself where the run folder holds a snapshot");
   auto o = std::make_shared<Options>();
-  command->add_option("config", o->config, "Config file (TOML)");
-  command->add_option("overrides", o->overrides, "key.path=value, replaces a value of the config");
-  command->add_option("--resume", o->resume, "Run folder to go on with, by its own config.toml");
-  command->add_option("--profile", o->profile, "START:STOP, steps to record a timeline of: RUN/profile/trace.json");
+  command->add_option("config", o->config, "Config file (TOML)")->type_name("FILE");
+  command->add_option("overrides", o->overrides, "Replaces a value of the config, by its path: train.steps=200")
+      ->type_name("KEY=VALUE");
+  command->add_option("--resume", o->resume, "Run folder to go on with, by its own config.toml")->type_name("FOLDER");
+  command->add_option("--profile", o->profile, "START:STOP: steps to record a timeline of, in RUN/profile/trace.json")
+      ->type_name("STEPS");
   command->callback([o] {
     if (!o->resume.empty() && !o->config.empty()) {  // everything that stands there is an override then
       o->overrides.insert(o->overrides.begin(), o->config);

@@ -176,10 +176,12 @@ void add_transcribe_command(CLI::App& app) {
   auto* command = app.add_subcommand("transcribe", "Write down what is said in recordings");
   auto o = std::make_shared<Options>();
   command->add_option("model", o->model, "Snapshot of recipe ctc, or a HubertForCTC folder of Hugging Face")
+      ->type_name("FOLDER")
       ->required();
   command
       ->add_option("input", o->inputs,
                    "Sounds (WAV, FLAC, OGG), folders of them, or manifests (.tsv, .jsonl, .scp: docs/formats.md)")
+      ->type_name("PATH")
       ->required();
   command->add_option("--beam", o->transcriber.beam, "Beginnings of text that a prefix beam search keeps; 0: greedy")
       ->check(CLI::Range(0, 10000))
@@ -188,7 +190,8 @@ void add_transcribe_command(CLI::App& app) {
   command->add_option("--format", o->format, "text, json (characters and their times) or srt (default: text)")
       ->transform(CLI::CheckedTransformer(formats).description(""))
       ->type_name("NAME");
-  command->add_option("--output", o->output, "Folder for a file for each recording; else everything is printed");
+  command->add_option("--output", o->output, "Folder for a file for each recording; else everything is printed")
+      ->type_name("FOLDER");
   command->add_option("--window", o->transcriber.window_seconds, "Seconds that are heard together")
       ->check(CLI::Range(1.0, 600.0))
       ->capture_default_str();

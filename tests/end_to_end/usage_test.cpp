@@ -1,6 +1,8 @@
 // Commands and configs that are wrong: exit code 2, and a message that says where, what, and what to do instead.
 #include <gtest/gtest.h>
 
+#include <sstream>
+
 #include "tests/end_to_end/tiny_program.h"
 
 namespace hinoki {
@@ -49,6 +51,77 @@ TEST(Usage, ConfigsThatAreWrong) {
                  {"plan", config, "model.num_attention_heads=5"});
   expect_outcome(0, {p.path("run") + "\n"}, {"plan", "--run-folder", config});
   EXPECT_FALSE(std::filesystem::exists(p.path("run"))) << "refused before anything is made";
+}
+
+// The commands that a help lists, the words before them included.
+std::vector<std::vector<std::string>> commands_below(const std::vector<std::string>& command, const std::string& help) {
+  std::vector<std::vector<std::string>> all;
+  const size_t list = help.find("\nSubcommands:\n");
+  std::istringstream lines(list == help.npos ? "" : help.substr(list + 14));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  ") || line.starts_with("   ")) continue;  // the end, or the rest of a text
+    all.push_back(command);
+    all.back().push_back(line.substr(2, line.find(' ', 2) - 2));
+  }
+  return all;
+}
+
+std::string help_of(std::vector<std::string> command) {
+  command.push_back("--help");
+  return expect_outcome(0, {}, command).out;
+}
+
+// What people read is written for them, and not the parser's own notation.
+void expect_readable(const std::string& help, const std::string& name) {
+  for (const char* raw : {"ENUM", "INT", "FLOAT", "POSITIVE", "NONNEGATIVE", "REQUIRED", "Excludes", "{false}",
+                          "{true}", ":{", "->", " OR ", "value in", "=NAME", "(default: )"})
+    EXPECT_EQ(help.find(raw), help.npos) << name << " --help has \"" << raw << "\":\n" << help;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 110u) << name << ": " << line;
+    EXPECT_EQ(line.find("default: "), line.rfind("default: ")) << name << ": " << line;
+    if (!line.starts_with("  -")) continue;
+    const size_t gap = line.find("  ", 2);  // a long name has its text on the next line
+    if (gap == line.npos) std::getline(lines, line);
+    EXPECT_NE(line.find_first_not_of(' ', gap == line.npos ? 0 : gap), line.npos)
+        << name << " says nothing of an option";
+  }
+}
+
+TEST(Usage, HelpOfEveryCommandIsReadable) {
+  std::vector<std::vector<std::string>> commands = {{}};
+  const std::string all = expect_outcome(0, {}, {"--help-all"}).out;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    std::string name = "hinoki";
+    for (const std::string& word : commands[i]) name += " " + word;
+    const std::string help = help_of(commands[i]);
+    EXPECT_NE(help.find("Usage: " + name + " ["), help.npos) << help;
+    EXPECT_NE(all.find("Usage: " + name + " ["), all.npos) << "--help-all lacks " << name;
+    expect_readable(help, name);
+    for (auto& below : commands_below(commands[i], help)) commands.push_back(std::move(below));
+  }
+  EXPECT_GE(commands.size(), 32u) << "the program, 14 commands, and 17 below 4 of them";
+}
+
+// One option of each kind, as it is read.
+TEST(Usage, HelpSaysWhatAnOptionMayBe) {
+  const auto says = [](const std::vector<std::string>& command, const std::vector<std::string>& parts) {
+    const std::string help = help_of(command);
+    for (const std::string& part : parts) EXPECT_NE(help.find(part), help.npos) << part << " is not in\n" << help;
+  };
+  says({"bench", "step"},
+       {"\n  --dtype NAME                What layers compute in: f32; on cuda also bf16 (default: f32)\n",
+        "\n  --steps N                   Steps to time; their median counts (1 to 1048576; default: 10)\n",
+        "\n  --json                      Print one line of JSON\n"});
+  says({"eval"},
+       {"\n  --corpus FOLDER             Folder that `hinoki data text` made with the same tokenizer (required)\n",
+        "\n  --sequence N                Tokens of a sequence (above 0; default: 256)\n",
+        "\n  --no-ngrams                 Leave"});
+  says({"generate"}, {"\n  --prompt TEXT               The text to continue (not with --ids or --prompts)\n",
+                      "\n  --stop TEXT ...             Stop before this text (may be repeated)\n"});
+  says({"snapshot", "prune"},
+       {"\nArguments:\n  path FOLDER                 Run folder, or its snapshots folder (required)\n"});
+  says({}, {"\n  --threads N                 Threads, of any command (1 to 1024; default: all cores)\n"});
 }
 
 // Before memory is allocated: the program stays as small as one that only printed its version.
