@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
 
 #include "core/base/backend.h"
 #include "core/base/device.h"
@@ -130,6 +132,10 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime:
   if (!ranks.alone()) inform(ranks.size(), " ranks, ", recipe.config().train.reduction_slots, " reduction slots");
   inform(cpu_name(), ", ", pool().threads(), " threads, ", name_of(active_target()), " kernels");
   TrainLoop loop(*run, profile, begin);
+  if (run->steps_done() < config.train.steps)
+    inform("first step ",
+           std::lround(10 * std::chrono::duration<double>(FleetTime::Clock::now() - begin).count()) / 10.0,
+           " s after the program began");
   try {
     telling_the_plan(recipe, [&] { loop.to_the_end(); });
   } catch (...) {

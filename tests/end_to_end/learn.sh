@@ -36,6 +36,8 @@ share = sum(blocked) / (sum(blocked) + sum(s.get("speed/seconds", 0) for s in st
 print(f"saves: {len(blocked)} held training up for {100 * share:.2f} % of its time")
 assert len(blocked) >= 12, "not every save is in metrics.jsonl"
 END
+# Of the start and of the resume.
+sed -n 's/^first step/learn: first step/p' $run/log.txt
 $hinoki snapshot verify $run
 $hinoki eval $model --corpus "$work/tokens" | tee $run/eval.txt
 $hinoki generate $model --prompt "このコマンドは" --max-tokens 32 --temperature 0.7 --seed 1

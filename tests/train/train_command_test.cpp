@@ -1,10 +1,13 @@
 // What `hinoki train` says when a run begins.
+#include "tests/support/train_command.h"
+
 #include <gtest/gtest.h>
+
+#include <chrono>
 
 #include "core/base/device.h"
 #include "core/base/log.h"
 #include "tests/support/quiet_test.h"
-#include "tests/support/train_command.h"
 #include "train/plan.h"
 #include "train/recipe.h"
 
@@ -37,6 +40,28 @@ TEST_P(TrainCommand, PrintsThePlanBeforeTheFirstStep) {
   if (GetParam() == Device::cuda) {
     EXPECT_NE(start.find(cuda_device->name), std::string::npos) << start;
   }
+}
+
+// Once for each start that has a step to do, behind the plan: no more than the command itself took.
+TEST_P(TrainCommand, SaysWhenTheFirstStepBegins) {
+  if (!has_device(GetParam())) return;
+  test::TinyRun tiny;
+  tiny.config.device = GetParam();
+  tiny.config.train.steps = 1;
+  tiny.config.samples.tokens = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  test::train(tiny, tiny.config);
+  const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::string file = tiny.config.run + "/log.txt", log = bytes_of_file(file);
+  const size_t at = log.find("\nfirst step "), end = log.find(" s after the program began\n", at);
+  ASSERT_NE(end, log.npos) << log;
+  EXPECT_LT(log.find("total, about"), at);
+  EXPECT_LT(end, log.find("step 1/1 | "));
+  const std::string seconds = log.substr(at + 12, end - at - 12);
+  EXPECT_EQ(seconds.find_first_not_of("0123456789."), seconds.npos) << seconds;
+  EXPECT_LE(std::stod(seconds), all + 0.05);  // it is rounded to tenths
+  test::train(tiny, tiny.config);
+  EXPECT_EQ(log.rfind("first step "), bytes_of_file(file).rfind("first step ")) << "all steps were done";
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, TrainCommand, testing::Values(Device::cpu, Device::cuda),
