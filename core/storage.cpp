@@ -1,7 +1,5 @@
 #include "core/storage.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -10,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/base/arena.h"
 #include "core/base/device.h"
 #include "core/base/log.h"
 #include "core/base/scratch.h"
@@ -24,7 +23,7 @@ constexpr bool kSanitized = false;
 #endif
 constexpr size_t kGuard = 256;
 constexpr unsigned char kPattern = 0xC5;
-constexpr size_t kHuge = size_t{2} << 20;  // from here on, ask for huge pages
+constexpr size_t kSlack = size_t{64} << 20;
 
 struct Block {
   void* data = nullptr;
@@ -32,25 +31,22 @@ struct Block {
 };
 
 // Work on a device runs in the order of one stream, so a block given back may be handed out at once: whoever gets it
-// uses it after everything that was asked of it before.
+// uses it after everything that was asked of it before. On the CPU blocks are cut out of an arena; a GPU's are kept whole.
 class Cache {
  public:
   explicit Cache(Device device) : device_(device) {}
 
   Block take(size_t bytes, size_t element) {
     const std::lock_guard lock(mutex_);
-    // A block at most a quarter too large is reused: steps repeat themselves, so most sizes are found exactly.
-    const auto found = free_.lower_bound(bytes);
-    Block block;
-    if (found != free_.end() && found->first <= bytes + bytes / 4) {
-      block = {found->second, found->first};
-      free_.erase(found);
-      use_.cached -= block.bytes;
-    } else {
-      // What is cached was live once, in other sizes; only a footprint well above what was ever live at once is waste.
-      if (use_.live + use_.cached + bytes > highest_ + highest_ / 4 + 32 * kHuge) drop();
-      block = {fresh(bytes, element), bytes};
+    // What is cached was live once, in other sizes; only a footprint well above what was ever live at once is waste.
+    if (use_.live + cached() + bytes > highest_ + highest_ / 4 + kSlack && grows_for(bytes)) drop();
+    Block block = obtain(bytes, element);
+    if (!block.data && cached() > 0) {
+      drop();
+      block = obtain(bytes, element);
     }
+    if (!block.data)
+      fail_out_of_memory(device_, bytes, say("a tensor beside ", use_.live >> 20, " MiB of others"));
     use_.live += block.bytes;
     use_.peak = std::max(use_.peak, use_.live);
     highest_ = std::max(highest_, use_.live);
@@ -60,14 +56,17 @@ class Cache {
   void give_back(Block block) {
     const std::lock_guard lock(mutex_);
     use_.live -= block.bytes;
-    if (!reuses()) return discard(block.data);
-    free_.emplace(block.bytes, block.data);
-    use_.cached += block.bytes;
+    if (!reuses())
+      discard(block.data);
+    else if (device_ == Device::cpu)
+      arena_.give_back(block.data, block.bytes);
+    else
+      use_.cached += free_.emplace(block.bytes, block.data)->first;
   }
 
   MemoryUse use() {
     const std::lock_guard lock(mutex_);
-    return use_;
+    return {use_.live, use_.peak, cached()};
   }
   void reset_peak() {
     const std::lock_guard lock(mutex_);
@@ -81,25 +80,28 @@ class Cache {
  private:
   // A cached block would hide a use after free from those who look for one.
   bool reuses() const { return device_ == Device::cpu ? !kSanitized : !device_table(device_).every_block_its_own; }
+  size_t cached() const { return device_ == Device::cpu ? arena_.cached() : use_.cached; }
 
-  void* fresh(size_t bytes, size_t element) {
-    void* data = obtain(bytes, element);
-    if (!data && !free_.empty()) {
-      drop();
-      data = obtain(bytes, element);
-    }
-    if (!data) fail_out_of_memory(device_, bytes, say("a tensor beside ", use_.live >> 20, " MiB of others"));
-    return data;
+  // A block of a GPU that is at most a quarter too large is reused: steps repeat themselves, so most sizes are found exactly.
+  std::multimap<size_t, void*>::iterator fitting(size_t bytes) {
+    const auto found = free_.lower_bound(bytes);
+    return found != free_.end() && found->first <= bytes + bytes / 4 ? found : free_.end();
   }
-  void* obtain(size_t bytes, size_t element) {
-    if (device_ != Device::cpu) return device_table(device_).allocate(bytes, element);
-    const size_t alignment = bytes >= kHuge ? kHuge : kAlignment;
-    void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    if (data && bytes >= kHuge) madvise(data, bytes, MADV_HUGEPAGE);
-    return data;
+  bool grows_for(size_t bytes) {
+    return device_ == Device::cpu ? arena_.grows_for(bytes) : fitting(bytes) == free_.end();
+  }
+  Block obtain(size_t bytes, size_t element) {
+    if (device_ == Device::cpu) return {reuses() ? arena_.take(bytes) : std::aligned_alloc(kAlignment, bytes), bytes};
+    const auto found = fitting(bytes);
+    if (found == free_.end()) return {device_table(device_).allocate(bytes, element), bytes};
+    const Block block{found->second, found->first};
+    free_.erase(found);
+    use_.cached -= block.bytes;
+    return block;
   }
   void discard(void* data) { device_ == Device::cpu ? std::free(data) : device_table(device_).release(data); }
   void drop() {
+    arena_.drop();
     for (const auto& [bytes, data] : free_) discard(data);
     free_.clear();
     use_.cached = 0;
@@ -107,7 +109,8 @@ class Cache {
 
   Device device_;
   std::mutex mutex_;
-  std::multimap<size_t, void*> free_;
+  Arena arena_;                        // of the CPU
+  std::multimap<size_t, void*> free_;  // of a GPU
   MemoryUse use_;
   size_t highest_ = 0;  // of use_.live, ever
 };

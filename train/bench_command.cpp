@@ -57,7 +57,7 @@ void print_step(const StepBenchmark& what, bool json) {
                        {"kernels", name_of(active_target())}, {t.unit + "_per_s", t.units_per_second},
                        {"ms_median", t.median_ms}, {"forward_ms", t.forward_ms}, {"backward_ms", t.backward_ms},
                        {"update_ms", t.update_ms}, {"flops_per_step", t.flops_per_step}, {"fma_peak_gflops", peak},
-                       {"share_of_peak", share}, {"activation_bytes", t.activation_bytes}, {"peak_bytes", t.peak_bytes}, {"params", t.parameters},
+                       {"share_of_peak", share}, {"activation_bytes", t.activation_bytes}, {"live_bytes", t.live_bytes}, {"peak_bytes", t.peak_bytes}, {"params", t.parameters},
                        {"clean", t.clean}, {"loss", t.loss}};
     std::printf("%s\n", line.dump().c_str());
   } else {

@@ -1,5 +1,8 @@
 #include "train/bench_step.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -29,6 +32,18 @@ double waited_ms() {
     if (stat >> ran >> waited) total += waited;
   }
   return total / 1e6;
+}
+
+int64_t resident_bytes() {
+  int64_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+int64_t most_resident_bytes() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return int64_t(used.ru_maxrss) * 1024;
 }
 
 // What is trained: a model whose parameters are added but not yet there, and its loss on the one batch of all steps.
@@ -141,12 +156,13 @@ Clock::time_point now(Device device) {
 StepTimes bench_step(const StepBenchmark& what) {
   require<Exit::usage>(what.task == "gpt" || what.task == "hubert", "bench: task \"", what.task,
                        "\" is not one of gpt, hubert");
+  const int64_t program = resident_bytes();
   Parameters parameters(what.dtype, what.device);
   const Problem problem = what.task == "gpt" ? gpt_problem(what, parameters) : hubert_problem(what, parameters);
   parameters.allocate();
   parameters.initialize(1);
   Optimizer optimizer(parameters, {.clip = 0});
-  const int64_t resident = int64_t(memory_use(what.device).live);
+  const int64_t model = int64_t(memory_use(what.device).live);
 
   struct Sample {
     double total, forward, backward, update;
@@ -185,8 +201,10 @@ StepTimes bench_step(const StepBenchmark& what) {
   times.units_per_second = problem.units / median.total * 1e3;
   times.flops_per_step = problem.flops;
   times.parameters = parameters.count();
-  times.activation_bytes = int64_t(memory_use(what.device).peak) - resident +
-                           (what.device == Device::cpu ? int64_t(scratch_total()) : 0);
+  times.live_bytes = int64_t(memory_use(what.device).peak) - model;
+  if (what.device == Device::cpu) times.live_bytes += int64_t(scratch_total());
+  times.activation_bytes =
+      what.device == Device::cpu ? most_resident_bytes() - program - model : times.live_bytes;
   times.peak_bytes = int64_t(memory_use(what.device).peak);
   return times;
 }

@@ -23,7 +23,9 @@ struct StepTimes {
   std::string unit;  // "tokens", "seconds" of sound
   double units_per_second = 0, flops_per_step = 0;
   int64_t parameters = 0;
-  int64_t activation_bytes = 0;  // the most that tensors and scratch held beside weights, gradients and moments
+  // Beside weights, gradients and moments: the most that tensors and scratch held at once, and on the CPU the most that was
+  // resident, as the peer counts it.
+  int64_t live_bytes = 0, activation_bytes = 0;
   int64_t peak_bytes = 0;        // the most that tensors held in all
   int64_t clean = 0;             // steps whose threads waited less than 5 % of the time for a core
   double loss = 0;               // of the last step, nats per target
