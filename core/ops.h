@@ -43,9 +43,11 @@ struct MlpWeights {
   Tensor down, down_bias = {};  // [out, inner] (in_out: [inner, out]), [out]
   WeightLayout layout = WeightLayout::out_in;
 };
-// A transformer's MLP: gelu(x W_up^T + b_up) W_down^T + b_down; biases may be undefined. Of the inner activations only
+// What an MLP does with its first product [rows, inner] until its backward pass: keeps it, or spends a product on it again.
+enum class Inner { kept, made_again };
+// A transformer's MLP: gelu(x W_up^T + b_up) W_down^T + b_down; biases may be undefined. Of the inner activations at most
 // the first product is kept: GELU's values are made again with its gradient.
-Tensor gelu_mlp(const Tensor& x, const MlpWeights& weights, Gelu form);
+Tensor gelu_mlp(const Tensor& x, const MlpWeights& weights, Gelu form, Inner inner = Inner::kept);
 
 // (x - mean) / sqrt(var + eps) * weight + bias over the last axis (Ba et al. 2016). bias may be undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps);

@@ -1,11 +1,24 @@
 #include "models/causal_lm.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/trace.h"
 #include "core/recompute.h"
 
 namespace hinoki {
+
+int64_t mlps_made_again(int64_t layers, int64_t tokens, int64_t inner, int64_t vocabulary, Device device) {
+  if (device != Device::cpu || tokens == 0) return 0;
+  const int64_t logits = std::min(tokens, loss_chunk_rows(vocabulary, device)) * vocabulary;
+  return std::min(layers / 6, logits / (tokens * inner));
+}
+
+Inner CausalLm::inner_array(int64_t layer, int64_t layers, int64_t tokens, int64_t inner) const {
+  if (recompute != Recompute::none || !head().defined()) return Inner::kept;
+  const int64_t again = mlps_made_again(layers, tokens, inner, head().size(0), device());
+  return layer < layers - again ? Inner::kept : Inner::made_again;
+}
 
 Tensor CausalLm::loss(const Tensor& ids, const Tensor& labels, const Tensor& segments, const Pass& pass) const {
   Tensor x = hidden(ids, segments, pass);

@@ -103,7 +103,8 @@ class Gpt2 final : public CausalLm {
           const Tensor attended = from_input(
               [&layer, attend, i](const Tensor& in) { return layer.proj(attend(i, layer.qkv(in))); }, normed);
           const Normed middle = layer.norm2(x, layer.attention_dropout(attended, pass));
-          const Tensor out = from_input([&layer](const Tensor& in) { return layer.mlp(in); }, middle.normed);
+          const Inner inner = inner_array(i, config_.n_layer, x.numel() / x.size(-1), config_.n_inner);
+          const Tensor out = from_input([&layer, inner](const Tensor& in) { return layer.mlp(in, inner); }, middle.normed);
           return norm1(i + 1)(middle.sum, layer.mlp_dropout(out, pass));
         },
         states);

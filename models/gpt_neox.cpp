@@ -136,17 +136,21 @@ class GptNeox final : public CausalLm {
         embed_dropout_(embedding(ids, embed_in_), pass), norm1(0), int64_t(layers_.size()),
         [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
           const Tensor attended = from_input([attend, i](const Tensor& in) { return attend(i, in); }, normed);
-          return step(layers_[i], norm1(i + 1), x, layers_[i].attention_dropout(attended, pass), pass);
+          return step(i, x, layers_[i].attention_dropout(attended, pass), pass);
         },
         states);
   }
 
   // Sequential: a = x + attention(norm1(x)), y = a + mlp(norm2(a)). Parallel: y = x + attention(norm1(x)) +
   // mlp(norm2(x)).
-  Normed step(const Layer& layer, const LayerNorm& next, const Tensor& x, const Tensor& attended,
-              const Pass& pass) const {
+  Normed step(int64_t i, const Tensor& x, const Tensor& attended, const Pass& pass) const {
+    const Layer& layer = layers_[i];
+    const LayerNorm& next = norm1(i + 1);
+    const Inner inner =
+        inner_array(i, config_.num_hidden_layers, x.numel() / x.size(-1), config_.intermediate_size);
     const auto mlp = [&](const Tensor& normed) {
-      return layer.mlp_dropout(from_input([&m = layer.mlp](const Tensor& in) { return m(in); }, normed), pass);
+      const auto f = [&m = layer.mlp, inner](const Tensor& in) { return m(in, inner); };
+      return layer.mlp_dropout(from_input(f, normed), pass);
     };
     if (config_.use_parallel_residual) return next(x, attended, mlp(layer.norm2(x)));
     const Normed middle = layer.norm2(x, attended);

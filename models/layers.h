@@ -33,10 +33,10 @@ struct Mlp {
   Linear up, down;
   Gelu form;
 
-  Tensor operator()(const Tensor& x) const {
+  Tensor operator()(const Tensor& x, Inner inner = Inner::kept) const {
     // Adapters that are switched off leave the same bits as those that add nothing yet, by the same ops.
     if (up.beside.there() || down.beside.there()) return down(gelu(up(x), form));
-    return gelu_mlp(x, {up.weight, up.bias, down.weight, down.bias, up.layout}, form);
+    return gelu_mlp(x, {up.weight, up.bias, down.weight, down.bias, up.layout}, form, inner);
   }
 };
 

@@ -30,6 +30,11 @@ struct LayerMemory {
   double inputs() const { return sums * width; }  // attention and MLP begin with what norms make of the stream
   double all() const { return inputs() + attention() + mlp(); }
 
+  // How many MLPs keep nothing.
+  int64_t mlps_again(const PassSize& what, int64_t tokens, int64_t vocabulary) const {
+    if (what.recompute != Recompute::none || rank > 0) return 0;
+    return mlps_made_again(what.model.layers(), tokens, int64_t(inner), vocabulary, what.device);
+  }
   // By a forward pass, and by what the backward pass computes again of one layer.
   double kept(Recompute recompute) const {
     return recompute == Recompute::full ? 2 * width : recompute == Recompute::inputs ? inputs() : all();
@@ -59,11 +64,13 @@ Plan plan_pass(const PassSize& what) {
   const int64_t tokens = what.batch * what.sequence;
   const int64_t vocabulary = what.head == LanguageHead::own ? what.model.vocab_size() : 0;
   // The most is held either while the loss is there with a chunk of its logits, or in the last layer's backward pass.
-  const double kept = double(what.model.layers()) * layer.kept(what.recompute);
+  const auto mlps_again = double(layer.mlps_again(what, tokens, vocabulary));
+  const double kept = double(what.model.layers()) * layer.kept(what.recompute) - mlps_again * layer.inner;
   const double logits = double(std::min(tokens, loss_chunk_rows(vocabulary, what.device))) * double(vocabulary);
   // The loss reads what the last norm makes; and what the embedding made is kept if it does not learn or dropout follows.
   const double loss = double(tokens) * (kept + 2 * layer.width) + logits;
-  const double backward = double(tokens) * (kept + layer.again(what.recompute) + layer.temporary());
+  const double again = mlps_again > 0 ? layer.inner : layer.again(what.recompute);
+  const double backward = double(tokens) * (kept + again + layer.temporary());
   plan.activation_bytes = int64_t(double(size_of(what.dtype)) * std::max(loss, backward));
   return plan;
 }

@@ -1,6 +1,6 @@
-// y = gelu(x W1^T + b1) W2^T + b2. Of the arrays [rows, inner] that come up, one is kept: u = x W1^T. GELU's output g
-// lives between the products of the forward pass; the backward pass makes it again, over u, in the pass over memory
-// that makes GELU's gradient, since both need the same erf or exponential.
+// y = gelu(x W1^T + b1) W2^T + b2. Of the arrays [rows, inner] that come up, one is kept, or none: u = x W1^T. GELU's
+// output g lives between the products of the forward pass; the backward pass makes it again, over u, in the pass over
+// memory that makes GELU's gradient, since both need the same erf or exponential.
 //
 // On CUDA the products of the tanh form take GELU along. Then u holds b1 as well, and fewer inner arrays go through
 // memory between the products, whose own reading is left out here:
@@ -37,11 +37,15 @@ struct Backward {
   kernels::GeluForm form;
   bool fused;
   Saved x, up_weight, up_bias, down_weight;
-  Tensor u;  // nobody else's, and used up
+  Tensor u;  // nobody else's, and used up; undefined: to be made again
   Sink to_x, to_up, to_up_bias, to_down, to_down_bias;
 
   Grads operator()(const Tensor& dy) {
     require(dy.contiguous(), "gelu_mlp: gradient of shape ", dy.shape(), " is not contiguous");
+    if (!u.defined()) {
+      u = up.output(*x);
+      kernels::gemm.run(dy.device(), dy.stream(), up.forward(*x, *up_weight, fused ? *up_bias : Tensor(), u));
+    }
     const Tensor du = empty_like(u);  // dg = dy W2 at first, where it is not fused
     Tensor g = reuse(u);
     kernels::Gemm through_down = down.backward(dy, *down_weight, {.tensor = du});
@@ -84,7 +88,7 @@ struct Backward {
 
 }  // namespace
 
-Tensor gelu_mlp(const Tensor& x, const MlpWeights& w, Gelu form) {
+Tensor gelu_mlp(const Tensor& x, const MlpWeights& w, Gelu form, Inner inner) {
   const LinearMap up("gelu_mlp", x, w.up, w.up_bias, w.layout);
   const Tensor u = up.output(x);
   const LinearMap down("gelu_mlp", u, w.down, w.down_bias, w.layout);
@@ -103,8 +107,9 @@ Tensor gelu_mlp(const Tensor& x, const MlpWeights& w, Gelu form) {
   const DType sums = wide(x.dtype());
   return differentiable(
       y, {x, w.up, w.up_bias, w.down, w.down_bias},
-      Backward{up, down, kernel_form, fused, Saved(x), Saved(w.up), Saved(w.up_bias), Saved(w.down), u, Sink(x),
-               Sink(w.up, sums), Sink(w.up_bias, sums), Sink(w.down, sums), Sink(w.down_bias, sums)});
+      Backward{up, down, kernel_form, fused, Saved(x), Saved(w.up), Saved(w.up_bias), Saved(w.down),
+               inner == Inner::kept ? u : Tensor(), Sink(x), Sink(w.up, sums), Sink(w.up_bias, sums),
+               Sink(w.down, sums), Sink(w.down_bias, sums)});
 }
 
 }  // namespace hinoki

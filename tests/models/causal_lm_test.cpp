@@ -119,10 +119,13 @@ TEST_P(EveryModel, TheLossOfLabelledRowsIsThatOfAllRows) {
 
 TEST_P(EveryModel, RecomputeGivesTheSameBitsAndAnnouncesEachLeafOnce) {
   const Tensor ids = test::integers({2, 9}, 0, 53, 1), labels = test::integers({2, 9}, 0, 53, 2);
+  ModelConfig config = GetParam();
+  config.gpt_neox.num_hidden_layers = config.gpt2.n_layer = 6;
+  ASSERT_EQ(mlps_made_again(6, 18, 40, 53, Device::cpu), 1) << "or one of the three ways is not tried";
   std::vector<Tensor> gradients;
   size_t announced = 0;
   for (const Recompute how : {Recompute::none, Recompute::inputs, Recompute::full}) {
-    Model m(GetParam());
+    Model m(config);
     m.lm->recompute = how;
     m.parameters.clear_gradients();
     announced = 0;
@@ -347,6 +350,14 @@ TEST(TokenCost, IsThatOfTheMatrices) {
   EXPECT_DOUBLE_EQ(token_cost(c, 32).products, 6 * weights);
   EXPECT_DOUBLE_EQ(token_cost(c, 32).attention, 3 * 2 * 4 * 32 * 24);
   EXPECT_DOUBLE_EQ(token_cost(c, 32, true, 0.25).products, 6 * (weights - 0.75 * 53 * 24));
+}
+
+TEST(MlpsMadeAgain, MakeRoomForTheLogitsOnTheCpu) {
+  EXPECT_EQ(mlps_made_again(12, 1024, 3072, 32000, Device::cpu), 2);  // 256 rows of logits are 2.6 inner arrays
+  EXPECT_EQ(mlps_made_again(12, 1024, 3072, 32000, Device::cuda), 0);
+  EXPECT_EQ(mlps_made_again(12, 4096, 3072, 32000, Device::cpu), 0) << "an array of which would be more than the logits";
+  EXPECT_EQ(mlps_made_again(4, 2048, 1024, 8000, Device::cpu), 0) << "a sixth of the layers is none";
+  EXPECT_EQ(mlps_made_again(12, 0, 3072, 32000, Device::cpu), 0);
 }
 
 TEST(ModelConfig, ContradictionsAreNamed) {

@@ -47,7 +47,9 @@ struct Case {
             uniform(out_in() ? Shape{out, inner} : Shape{inner, out}, -1, 1, 4),
             down_biased ? uniform({out}, -1, 1, 5) : Tensor()};
   }
-  Tensor run(const Inputs& in) const { return gelu_mlp(in[0], {in[1], in[2], in[3], in[4], layout}, form); }
+  Tensor run(const Inputs& in, Inner kept = Inner::kept) const {
+    return gelu_mlp(in[0], {in[1], in[2], in[3], in[4], layout}, form, kept);
+  }
   Tensor reference(const Inputs& in) const {
     const Tensor u = map(in[0], in[1], in[2], out_in());
     for (int64_t i = 0; i < u.numel(); ++i) u.as<double>()[i] = gelu(u.as<double>()[i], form);
@@ -83,13 +85,13 @@ INSTANTIATE_TEST_SUITE_P(Edges, GeluMlpSizes,
                                          std::array<int64_t, 4>{64, 16, 72, 24}));
 
 // f32 gradients of the leaves of `inputs`, those that are wanted, by a backward pass from y.
-Inputs gradients(const Case& c, const std::vector<bool>& wanted, bool again = false) {
+Inputs gradients(const Case& c, const std::vector<bool>& wanted, bool again = false, Inner kept = Inner::kept) {
   Inputs inputs;
   for (const Tensor& x : c.inputs()) {
     const Tensor f32 = x.defined() ? test::to(x, DType::f32) : x;
     inputs.push_back(x.defined() && wanted[inputs.size()] ? make_leaf(f32) : f32);
   }
-  const Tensor y = again ? recompute([&](const Inputs& in) { return Inputs{c.run(in)}; }, inputs)[0] : c.run(inputs);
+  const Tensor y = again ? recompute([&](const Inputs& in) { return Inputs{c.run(in)}; }, inputs)[0] : c.run(inputs, kept);
   backward({y}, {uniform(y.shape(), -1, 1, 6, DType::f32)});
   Inputs grads;
   for (const Tensor& x : inputs) grads.push_back(x.defined() ? x.grad() : x);
@@ -101,7 +103,11 @@ TEST(GeluMlp, GivesTheSameBitsWhenItIsRecomputed) {
   for (const Case& c : cases(33, 8, 40, 16)) {
     const std::vector<bool> all(5, true);
     const Inputs once = gradients(c, all), again = gradients(c, all, true);
-    for (int i = 0; i < 5; ++i) EXPECT_TRUE(test::same_bits(once[i], again[i])) << "gradient of input " << i;
+    const Inputs product = gradients(c, all, false, Inner::made_again);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_TRUE(test::same_bits(once[i], again[i])) << "gradient of input " << i;
+      EXPECT_TRUE(test::same_bits(once[i], product[i])) << "gradient of input " << i << ", the inner product alone";
+    }
   }
 }
 
@@ -117,18 +123,18 @@ TEST(GeluMlp, LeavesOutWhatIsNotWanted) {
   }
 }
 
-// Blocks are rounded up to 64 bytes, which these sizes are multiples of.
-TEST(GeluMlp, KeepsOneInnerArray) {
+// Blocks are rounded up to 512 bytes, which these sizes are multiples of.
+TEST(GeluMlp, KeepsOneInnerArrayOrNone) {
   constexpr int64_t rows = 64, in = 16, inner = 256;
   const int64_t one = rows * inner * 4, narrow = rows * in * 4, weights = 4 * (2 * in * inner + inner + in);
-  release_cached_memory();  // from which a block may be a quarter too large
-  for (const Gelu form : {Gelu::erf, Gelu::tanh}) {
+  for (const auto& [form, kept] : {std::pair{Gelu::erf, Inner::kept}, std::pair{Gelu::tanh, Inner::kept},
+                                  std::pair{Gelu::erf, Inner::made_again}}) {
     const Case c{rows, in, inner, in, form, WeightLayout::out_in};
     Inputs leaves;
     for (const Tensor& x : c.inputs()) leaves.push_back(make_leaf(test::to(x, DType::f32)));
     const auto before = int64_t(memory_use().live);
-    const Tensor y = c.run(leaves), dy = zeros(y.shape(), DType::f32);
-    EXPECT_EQ(int64_t(memory_use().live) - before, one + 2 * narrow);
+    const Tensor y = c.run(leaves, kept), dy = zeros(y.shape(), DType::f32);
+    EXPECT_EQ(int64_t(memory_use().live) - before, (kept == Inner::kept ? one : 0) + 2 * narrow);
     reset_peak_memory();
     backward({y}, {dy});
     EXPECT_LE(int64_t(memory_use().peak) - before, 2 * one + 3 * narrow + weights);
