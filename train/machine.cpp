@@ -62,18 +62,31 @@ class Cache {
 class Known {
  public:
   Known() : key_(say(cpu_name(), ", ", name_of(active_target()), ", ", pool().threads(), " threads")) {
-    best_ = {cache_.number(key_, "fma_gflops"), cache_.number(key_, "copy_gbs")};
+    for (const Figure& f : kFigures) best_.*f.value = cache_.number(key_, f.name);
   }
 
   const MachineFigures& best() const { return best_; }
 
   void learn(const MachineFigures& figures) {
-    if (figures.fma_gflops <= best_.fma_gflops && figures.copy_gbs <= best_.copy_gbs) return;
-    best_ = {std::max(best_.fma_gflops, figures.fma_gflops), std::max(best_.copy_gbs, figures.copy_gbs)};
-    cache_.store(key_, {{"fma_gflops", best_.fma_gflops}, {"copy_gbs", best_.copy_gbs}});
+    bool better = false;
+    Json entry;
+    for (const Figure& f : kFigures) {
+      better |= figures.*f.value > best_.*f.value;
+      best_.*f.value = std::max(best_.*f.value, figures.*f.value);
+      if (best_.*f.value > 0) entry[f.name] = best_.*f.value;
+    }
+    if (better) cache_.store(key_, entry);
   }
 
  private:
+  struct Figure {
+    const char* name;
+    double MachineFigures::*value;
+  };
+  static constexpr Figure kFigures[] = {{"fma_gflops", &MachineFigures::fma_gflops},
+                                        {"copy_gbs", &MachineFigures::copy_gbs},
+                                        {"gemm_gflops", &MachineFigures::gemm_gflops}};
+
   std::string key_;
   Cache cache_;
   MachineFigures best_;
@@ -88,7 +101,7 @@ MachineFigures machine_figures(bool measure_again) {
     known.learn({.fma_gflops = measure_fma_peak_gflops(threads, 0.05)});
     return known.best();
   }
-  const MachineFigures figures{measure_fma_peak_gflops(threads), measure_copy_gbs(threads)};
+  const MachineFigures figures{.fma_gflops = measure_fma_peak_gflops(threads), .copy_gbs = measure_copy_gbs(threads)};
   known.learn(figures);
   return figures;
 }
@@ -97,6 +110,12 @@ double raise_fma_peak() {
   Known known;
   known.learn({.fma_gflops = measure_fma_peak_gflops(pool().threads())});
   return known.best().fma_gflops;
+}
+
+double remember_product(double gflops) {
+  Known known;
+  known.learn({.gemm_gflops = gflops});
+  return known.best().gemm_gflops;
 }
 
 double product_peak_gflops(const std::string& gpu, const std::string& precision,

@@ -34,6 +34,8 @@ for size in $sizes; do
     while [ "$round" -lt "$rounds" ]; do
       echo "$task, size $size, $count thread(s), round $((round + 1)) of $rounds" >&2
       "$program" bench step --task "$task" --size "$size" --threads "$count" --steps "$steps" --json >> "$results"
+      # The same program with OpenBLAS's products: how much of the difference is ours.
+      "$program" bench step --task "$task" --size "$size" --threads "$count" --steps "$steps" --gemm openblas --json >> "$results"
       for python in $peers; do
         "$python" "$root/scripts/bench/peer_torch.py" --task "$task" --size "$size" --threads "$count" --steps "$steps" \
           --max-seconds "${WAIT:-120}" >> "$results"

@@ -37,6 +37,21 @@ TEST(BenchKernels, LeavesOutWhatIsNotAskedFor) {
   for (const KernelSpeed& k : speeds.kernels) EXPECT_NE(k.name.find("positional"), std::string::npos) << k.name;
 }
 
+// The same step with either one's products: losses differ by rounding alone.
+TEST(BenchStep, TakesTheProductsThatAreAskedFor) {
+  std::vector<double> losses;
+  for (const auto& [library, program] : {std::pair{"own", "hinoki"}, {"openblas", "hinoki with OpenBLAS"}}) {
+    const test::Outcome o = test::expect_outcome(
+        0, {}, {"bench", "step", "--size", "nano", "--steps", "1", "--gemm", library, "--json"});
+    const Json line = parse_json(o.out, "a line");
+    EXPECT_EQ(line["program"].get<std::string>(), program);
+    EXPECT_GT(line["activation_bytes"].get<int64_t>(), 0);
+    losses.push_back(line["loss"].get<double>());
+  }
+  EXPECT_NEAR(losses[0], losses[1], 1e-6);
+  EXPECT_NE(losses[0], losses[1]) << "nobody else multiplied";
+}
+
 TEST(BenchKernels, PrintsALineForEach) {
   const test::Outcome o = test::expect_outcome(0, {}, {"bench", "kernels", "--tiny", "--json"});
   std::istringstream lines(o.out);

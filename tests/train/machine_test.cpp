@@ -59,6 +59,17 @@ TEST_F(MachineTest, LargestPeakIsKept) {
   EXPECT_EQ(remembered(), 1e9);
 }
 
+TEST_F(MachineTest, BestProductIsKeptBesideThePeak) {
+  remember(1e9);
+  EXPECT_EQ(machine_figures().gemm_gflops, 0) << "none was measured yet";
+  EXPECT_EQ(remember_product(70), 70);
+  EXPECT_EQ(remember_product(60), 70);
+  const MachineFigures figures = machine_figures();
+  EXPECT_EQ(figures.gemm_gflops, 70);
+  EXPECT_EQ(figures.fma_gflops, 1e9);
+  EXPECT_EQ(figures.copy_gbs, 3);
+}
+
 TEST_F(MachineTest, ShareOfPeakNeverExceedsOne) {
   remember(1e-6);
   const double peak = raise_fma_peak();
