@@ -20,7 +20,9 @@ class TextEncoder {
   std::vector<int32_t> encode(std::string_view text) {
     if (!apart_ || text.size() <= kLong) return tokenizer_.encode(text);
     const Place place(places_);
-    return std::async(std::launch::async, [&] { return tokenizer_.encode(text); }).get();
+    // Copied: what lives on of that thread's memory would keep all of it from the next one.
+    const std::vector<int32_t> ids = std::async(std::launch::async, [&] { return tokenizer_.encode(text); }).get();
+    return std::vector<int32_t>(ids.begin(), ids.end());
   }
 
  private:
