@@ -23,7 +23,7 @@ constexpr bool kSanitized = false;
 #endif
 constexpr size_t kGuard = 256;
 constexpr unsigned char kPattern = 0xC5;
-constexpr size_t kSlack = size_t{64} << 20;
+constexpr size_t kSlack = size_t{64} << 20;  // so much idle memory is never too much
 
 struct Block {
   void* data = nullptr;

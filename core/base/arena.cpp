@@ -35,17 +35,18 @@ void* Arena::take(size_t bytes) {
     if (whole.bytes > bytes) add(data + bytes, {whole.bytes - bytes, std::min(whole.touched, whole.bytes - bytes)});
     return data;
   }
-  // What is free below the top grows with it.
-  auto last = free_.empty() ? free_.end() : std::prev(free_.end());
-  if (last != free_.end() && last->first + last->second.bytes != top_) last = free_.end();
-  char* data = last != free_.end() ? last->first : top_;
+  // What is free right below the top grows with it. Other ranges may lie above this one.
+  auto below = free_.lower_bound(top_);
+  below = below == free_.begin() ? free_.end() : std::prev(below);
+  if (below != free_.end() && below->first + below->second.bytes != top_) below = free_.end();
+  char* data = below != free_.end() ? below->first : top_;
   if (size_t(end_ - data) < bytes) {
     if (!reserve(bytes)) return nullptr;
-    last = free_.end();
+    below = free_.end();
     data = top_;
   }
   if (!make_writable(data + bytes)) return nullptr;
-  if (last != free_.end()) remove(last);
+  if (below != free_.end()) remove(below);
   top_ = data + bytes;
   return data;
 }

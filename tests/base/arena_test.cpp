@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -111,6 +113,34 @@ TEST(Arena, HandsPagesBack) {
   std::memset(half, 3, 4 * kMiB);
   arena.give_back(half, 4 * kMiB);
   EXPECT_EQ(arena.cached(), 4 * kMiB);
+}
+
+// Where somebody limits addresses, ranges are small, and a later one may lie below an earlier one.
+TEST(Arena, MakesDoWithFewAddresses) {
+  const pid_t child = fork();
+  if (child == 0) {
+    size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t most = pages * size_t(sysconf(_SC_PAGESIZE)) + 600 * kMiB;
+    const rlimit limit = {most, most};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(1);
+    Arena arena;
+    size_t held = 0;
+    for (int range = 0; range < 4; ++range) {
+      char* const first = take(arena, 40 * kMiB);  // two of them fit into no range
+      if (first == nullptr) _exit(2);
+      arena.give_back(first, 40 * kMiB);
+      if (take(arena, 50 * kMiB) != first) _exit(3);
+      std::memset(first, range, 50 * kMiB);
+      held += 50 * kMiB;
+    }
+    while (take(arena, 50 * kMiB) != nullptr) held += 50 * kMiB;
+    _exit(held < 300 * kMiB || held > 600 * kMiB ? 4 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Arena, SaysWhenThereIsNoMore) {
