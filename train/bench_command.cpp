@@ -53,6 +53,8 @@ void bench_machine() {
 }
 
 void print_step(const StepBenchmark& what, bool json) {
+  require<Exit::usage>(gemm_library() == GemmLibrary::own || what.device == Device::cpu,
+                       "--gemm openblas needs --device cpu");
   if (what.device == Device::cuda) require_cuda();
   require<Exit::usage>(what.dtype == DType::f32 || what.device == Device::cuda, "--dtype bf16 needs --device cuda");
   const StepTimes t = bench_step(what);

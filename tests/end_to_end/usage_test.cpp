@@ -30,6 +30,7 @@ TEST(Usage, CommandsThatAreNone) {
   expect_outcome(2, {"--steps"}, {"bench", "step", "--steps", "0"});
   expect_outcome(2, {"--batch"}, {"bench", "step", "--batch", "-1"});
   expect_outcome(2, {"gemm library \"mkl\": expected own or openblas"}, {"bench", "step", "--gemm", "mkl"});
+  expect_outcome(2, {"--gemm openblas needs --device cpu"}, {"bench", "step", "--gemm", "openblas", "--device", "cuda"});
   expect_outcome(0, {"Usage: hinoki train"}, {"train", "--help"});
 }
 
