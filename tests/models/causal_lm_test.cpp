@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/parallel.h"
+#include "core/storage.h"
 #include "models/generation.h"
 #include "models/model.h"
 #include "models/token_lines.h"
@@ -350,6 +351,24 @@ TEST(TokenCost, IsThatOfTheMatrices) {
   EXPECT_DOUBLE_EQ(token_cost(c, 32).products, 6 * weights);
   EXPECT_DOUBLE_EQ(token_cost(c, 32).attention, 3 * 2 * 4 * 32 * 24);
   EXPECT_DOUBLE_EQ(token_cost(c, 32, true, 0.25).products, 6 * (weights - 0.75 * 53 * 24));
+}
+
+// Between the forward and the backward pass: with a vocabulary so small that every MLP keeps its array, one more is held.
+TEST_P(EveryModel, TheLastMlpKeepsNothing) {
+  const auto kept = [&](int64_t vocabulary) {
+    ModelConfig config = GetParam();
+    config.gpt_neox.num_hidden_layers = config.gpt2.n_layer = 6;
+    config.gpt_neox.vocab_size = config.gpt2.vocab_size = vocabulary;
+    const Model m(config);
+    const Tensor ids = test::integers({2, 16}, 0, 30, 1);
+    m.lm->loss(ids, ids, {}, {.training = true});  // tables that are made once
+    const auto before = int64_t(memory_use().live);
+    const Tensor loss = m.lm->loss(ids, ids, {}, {.training = true});
+    return int64_t(memory_use().live) - before;
+  };
+  ASSERT_EQ(mlps_made_again(6, 32, 40, 41, Device::cpu), 1);
+  ASSERT_EQ(mlps_made_again(6, 32, 40, 39, Device::cpu), 0);
+  EXPECT_EQ(kept(39) - kept(41), 32 * 40 * 4);
 }
 
 TEST(MlpsMadeAgain, MakeRoomForTheLogitsOnTheCpu) {

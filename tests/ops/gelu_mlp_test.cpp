@@ -72,10 +72,11 @@ TEST_P(GeluMlpSizes, EachFormAndLayoutWithAndWithoutBiases) {
   const auto [rows, in, inner, out] = GetParam();
   for (const Case& c : cases(rows, in, inner, out)) {
     SCOPED_TRACE(say("form ", int(c.form), " layout ", int(c.layout), " biases ", c.up_biased, c.down_biased));
-    test::check_op({.inputs = c.inputs(),
-                    .run = [&](const Inputs& x) { return Inputs{c.run(x)}; },
-                    .reference = [&](const Inputs& x) { return Inputs{c.reference(x)}; }},
-                   std::max({rows, in, inner, out}));
+    for (const Inner kept : {Inner::kept, Inner::made_again})
+      test::check_op({.inputs = c.inputs(),
+                      .run = [&](const Inputs& x) { return Inputs{c.run(x, kept)}; },
+                      .reference = [&](const Inputs& x) { return Inputs{c.reference(x)}; }},
+                     std::max({rows, in, inner, out}));
   }
 }
 
