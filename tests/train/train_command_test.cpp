@@ -20,15 +20,20 @@ class TrainCommand : public test::QuietTest<testing::TestWithParam<Device>> {
     QuietTest::TearDown();
     copy_log_to("");
   }
+
+  struct OneStep : test::TinyRun {  // on the device, without samples
+    OneStep() {
+      config.device = GetParam();
+      config.train.steps = 1;
+      config.samples.tokens = 0;
+    }
+  };
 };
 
 // The plan, line by line, and the device, before the first step.
 TEST_P(TrainCommand, PrintsThePlanBeforeTheFirstStep) {
   if (!has_device(GetParam())) return;
-  test::TinyRun tiny;
-  tiny.config.device = GetParam();
-  tiny.config.train.steps = 1;
-  tiny.config.samples.tokens = 0;
+  const OneStep tiny;
   test::train(tiny, tiny.config);
   const std::string log = bytes_of_file(tiny.config.run + "/log.txt"), start = log.substr(0, log.find("step 1/1 | "));
   ASSERT_LT(start.size(), log.size()) << log;
@@ -45,10 +50,7 @@ TEST_P(TrainCommand, PrintsThePlanBeforeTheFirstStep) {
 // Once for each start that has a step to do, behind the plan: no more than the command itself took.
 TEST_P(TrainCommand, SaysWhenTheFirstStepBegins) {
   if (!has_device(GetParam())) return;
-  test::TinyRun tiny;
-  tiny.config.device = GetParam();
-  tiny.config.train.steps = 1;
-  tiny.config.samples.tokens = 0;
+  const OneStep tiny;
   const auto begin = std::chrono::steady_clock::now();
   test::train(tiny, tiny.config);
   const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
