@@ -28,7 +28,7 @@ struct StepTimes {
   int64_t live_bytes = 0, activation_bytes = 0;
   int64_t peak_bytes = 0;        // the most that tensors held in all
   int64_t clean = 0;             // steps whose threads waited less than 5 % of the time for a core
-  double loss = 0;               // of the last step, nats per target
+  double loss = 0;               // of the last step that was asked for, nats per target
 };
 
 StepTimes bench_step(const StepBenchmark& what);
