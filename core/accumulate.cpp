@@ -13,7 +13,7 @@ void add_into(const Tensor& out, const Tensor& a, const Tensor& b) {
                    {.a = a.data(), .b = b.data(), .y = out.data(), .count = out.numel(), .dtype = out.dtype()});
 }
 
-void require_same(const Tensor& a, const Tensor& b) {
+void require_addable(const Tensor& a, const Tensor& b) {
   require(a.shape() == b.shape() && a.dtype() == b.dtype(), "gradients of one tensor differ: ", a.dtype(), a.shape(),
           " and ", b.dtype(), b.shape());
   require(a.contiguous() && b.contiguous(), "a gradient of shape ", a.shape(), " is not contiguous");
@@ -26,7 +26,7 @@ void accumulate(Tensor& sum, Tensor grad) {
     sum = std::move(grad);
     return;
   }
-  require_same(sum, grad);
+  require_addable(sum, grad);
   if (sum.storage().use_count() == 1) return add_into(sum, sum, grad);
   const Tensor fresh = grad.storage().use_count() == 1 ? grad : empty_like(sum);
   add_into(fresh, sum, grad);
@@ -43,7 +43,7 @@ void accumulate(Leaf& leaf, Tensor grad) {
     }
     return;
   }
-  require_same(leaf.grad, grad);
+  require_addable(leaf.grad, grad);
   if (fresh)
     copy_elements(grad, leaf.grad);
   else

@@ -115,7 +115,7 @@ class HeaderEvents : public nlohmann::json_sax<Json> {
   bool in_metadata_ = false, metadata_seen_ = false, in_list_ = false;
 };
 
-void check_size(const SafetensorsEntry& entry, const std::string& name) {
+void check_entry(const SafetensorsEntry& entry, const std::string& name) {
   const auto refuse = [&](const auto&... why) { fail<Exit::data>(name, ": tensor ", in_quotes(entry.name), why...); };
   const StoredType* const type = find_type(entry.dtype);
   if (!type) refuse(" has the unknown dtype ", in_quotes(entry.dtype));
@@ -168,7 +168,7 @@ SafetensorsHeader read_safetensors_header(std::span<const std::byte> file, const
   HeaderEvents events(header, name);
   Json::sax_parse(text, text + length, &events);
 
-  for (const SafetensorsEntry& entry : header.entries) check_size(entry, name);
+  for (const SafetensorsEntry& entry : header.entries) check_entry(entry, name);
   check_layout(header.entries, static_cast<int64_t>(file.size()) - header.data_start, name);
   auto& entries = header.entries;
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

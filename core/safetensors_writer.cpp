@@ -10,7 +10,7 @@
 namespace hinoki {
 namespace {
 
-int64_t bytes_of(const TensorSpec& spec) {
+int64_t written_bytes(const TensorSpec& spec) {
   int64_t bytes;
   require(!__builtin_mul_overflow(spec.shape.numel(), static_cast<int64_t>(size_of(spec.dtype)), &bytes), "tensor ",
           spec.name, " of shape ", spec.shape, " is too large");
@@ -27,7 +27,7 @@ std::string header_of(const std::vector<const TensorSpec*>& specs, const std::ma
   if (!metadata.empty()) json["__metadata__"] = metadata;
   int64_t at = 0;
   for (const TensorSpec* spec : specs) {
-    const int64_t end = at + bytes_of(*spec);
+    const int64_t end = at + written_bytes(*spec);
     json[spec->name] = {{"dtype", safetensors_name(spec->dtype)},
                         {"shape", std::vector<int64_t>(spec->shape.begin(), spec->shape.end())},
                         {"data_offsets", {at, end}}};
@@ -59,7 +59,7 @@ SafetensorsLayout::SafetensorsLayout(std::vector<TensorSpec> specs, SafetensorsO
   for (const TensorSpec& spec : specs) {
     require(&spec == specs.data() || (&spec)[-1].name != spec.name, "two tensors are named ", spec.name);
     require(spec.name != "__metadata__", "a tensor cannot be named __metadata__");
-    const int64_t bytes = bytes_of(spec);
+    const int64_t bytes = written_bytes(spec);
     if (filled + bytes > options.shard_bytes && !shards.back().empty()) {
       shards.emplace_back();
       filled = 0;
@@ -75,9 +75,9 @@ SafetensorsLayout::SafetensorsLayout(std::vector<TensorSpec> specs, SafetensorsO
         .name = shard_name(stem_, i, shards.size()), .header = header_of(shards[i], options.metadata), .bytes = 0};
     file.bytes = static_cast<int64_t>(file.header.size());
     for (const TensorSpec* spec : shards[i]) {
-      places_[spec->name] = {.file = i, .offset = file.bytes, .bytes = bytes_of(*spec)};
+      places_[spec->name] = {.file = i, .offset = file.bytes, .bytes = written_bytes(*spec)};
       weight_map[spec->name] = file.name;
-      file.bytes += bytes_of(*spec);
+      file.bytes += written_bytes(*spec);
     }
     files_.push_back(std::move(file));
   }

@@ -32,9 +32,9 @@ struct Block {
 
 // Work on a device runs in the order of one stream, so a block given back may be handed out at once: whoever gets it
 // uses it after everything that was asked of it before. On the CPU blocks are cut out of an arena; a GPU's are kept whole.
-class Cache {
+class BlockCache {
  public:
-  explicit Cache(Device device) : device_(device) {}
+  explicit BlockCache(Device device) : device_(device) {}
 
   Block take(size_t bytes, size_t element) {
     const std::lock_guard lock(mutex_);
@@ -115,8 +115,9 @@ class Cache {
   size_t highest_ = 0;  // of use_.live, ever
 };
 
-Cache& cache(Device device) {
-  static Cache* const caches[] = {new Cache(Device::cpu), new Cache(Device::cuda)};  // outlive every static tensor
+BlockCache& cache(Device device) {
+  static BlockCache* const caches[] = {new BlockCache(Device::cpu),
+                                       new BlockCache(Device::cuda)};  // outlive every static tensor
   return *caches[int(device)];
 }
 

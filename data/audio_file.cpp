@@ -22,11 +22,11 @@ constexpr int64_t kFrames = 4096;  // of a block
 constexpr int kMostChannels = 32, kLowestRate = 4000, kHighestRate = 768000;
 constexpr float kLoudest = 8;  // times full scale; far above it, the samples are no fractions of it
 // Added to a float of 16 bits and taken off again, it rounds to the nearest even integer, without a call.
-constexpr float kRounding = 12582912;  // 1.5 * 2^23
+constexpr float kToInteger = 12582912;  // 1.5 * 2^23
 constexpr int64_t kWindow = kSampleRate / 50;
 
-void close_file(int file) { ::close(file); }
-using Descriptor = Handle<int, close_file, -1>;
+void close_sound(int file) { ::close(file); }
+using Descriptor = Handle<int, close_sound, -1>;
 using Decoder = Handle<SNDFILE*, sf_close>;
 
 struct Opened {
@@ -131,7 +131,7 @@ void round_into(std::span<const float> mono, Audio& audio) {
   for (size_t i = 0; i < mono.size(); ++i) {
     const float scaled = mono[i] * 32768.0f;
     clipped += scaled >= 32767.5f || scaled < -32768.5f;
-    out[i] = int16_t(int32_t(std::clamp(scaled, -32768.0f, 32767.0f) + kRounding - kRounding));
+    out[i] = int16_t(int32_t(std::clamp(scaled, -32768.0f, 32767.0f) + kToInteger - kToInteger));
   }
   audio.clipped_samples += clipped;
 }

@@ -15,8 +15,8 @@
 namespace hinoki {
 namespace {
 
-void close_file(int file) { ::close(file); }
-using File = Handle<int, close_file, -1>;
+void close_stream(int file) { ::close(file); }
+using File = Handle<int, close_stream, -1>;
 
 File open_file(const std::filesystem::path& path) {
   File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -8,9 +8,9 @@
 namespace hinoki {
 namespace {
 
-constexpr int64_t kVersion = 1, kChunk = 65536, kIndexChunk = 4096;
-constexpr size_t kAtOnce = 1 << 18;  // tokens
-constexpr const char* kAgain = "delete the folder and run `hinoki data chat` again, or copy it anew";
+constexpr int64_t kChatVersion = 1, kTokenChunk = 65536, kExampleChunk = 4096;
+constexpr size_t kTokensAtOnce = 1 << 18;  // tokens
+constexpr const char* kChatAgain = "delete the folder and run `hinoki data chat` again, or copy it anew";
 
 // All arrays by their own hashes, whatever pieces they came in.
 std::string joined(const Hasher128& tokens, const Hasher128& ends, const Hasher128& answers,
@@ -26,10 +26,10 @@ void write(Hdf5Dataset& data, Hasher128& hasher, std::vector<T>& values) {
 }
 
 template <class T>
-std::vector<T> read(const Hdf5File& file, const char* name, Hasher128& hasher, int64_t width = 1) {
+std::vector<T> read_hashed(const Hdf5File& file, const char* name, Hasher128& hasher, int64_t width = 1) {
   const Hdf5Dataset data = file.dataset(name);
   require<Exit::data>(data.row_elements() == width && data.type() == dtype_of<T>(), file.path(), ": dataset ", name,
-                      " is ", data.type(), " and not what it should be; ", kAgain);
+                      " is ", data.type(), " and not what it should be; ", kChatAgain);
   std::vector<T> values(size_t(data.rows() * width));
   data.read(0, std::span(values));
   hasher.add(values.data(), values.size() * sizeof(T));
@@ -38,7 +38,7 @@ std::vector<T> read(const Hdf5File& file, const char* name, Hasher128& hasher, i
 
 template <class T>
 std::vector<int32_t> read_tokens(const Hdf5File& file, Hasher128& hasher) {
-  const std::vector<T> stored = read<T>(file, "tokens", hasher);
+  const std::vector<T> stored = read_hashed<T>(file, "tokens", hasher);
   return {stored.begin(), stored.end()};
 }
 
@@ -46,10 +46,10 @@ std::vector<int32_t> read_tokens(const Hdf5File& file, Hasher128& hasher) {
 void check_ends(const std::filesystem::path& path, const char* what, std::span<const int64_t> ends, size_t end) {
   int64_t before = 0;
   for (const int64_t e : ends) {
-    require<Exit::data>(e >= before, path, ": the borders of ", what, " go back; ", kAgain);
+    require<Exit::data>(e >= before, path, ": the borders of ", what, " go back; ", kChatAgain);
     before = e;
   }
-  require<Exit::data>(before == int64_t(end), path, ": the borders of ", what, " do not cover them; ", kAgain);
+  require<Exit::data>(before == int64_t(end), path, ": the borders of ", what, " do not cover them; ", kChatAgain);
 }
 
 int64_t begin_of(std::span<const int64_t> ends, int64_t i) { return i == 0 ? 0 : ends[size_t(i - 1)]; }
@@ -62,10 +62,10 @@ std::filesystem::path chat_corpus_path(const std::filesystem::path& folder, cons
 
 ChatCorpusWriter::ChatCorpusWriter(const std::filesystem::path& folder, const ChatCorpusInfo& info)
     : path_(chat_corpus_path(folder, info.split)), info_(info), file_(Hdf5File::create(temporary_name(path_))) {
-  tokens_data_ = file_.create_dataset("tokens", {.type = token_type(info.vocabulary_size), .chunk_rows = kChunk});
-  ends_data_ = file_.create_dataset("example_ends", {.type = DType::i64, .chunk_rows = kIndexChunk});
-  answers_data_ = file_.create_dataset("answers", {.type = DType::i32, .row_shape = {2}, .chunk_rows = kIndexChunk});
-  answer_ends_data_ = file_.create_dataset("answer_ends", {.type = DType::i64, .chunk_rows = kIndexChunk});
+  tokens_data_ = file_.create_dataset("tokens", {.type = token_type(info.vocabulary_size), .chunk_rows = kTokenChunk});
+  ends_data_ = file_.create_dataset("example_ends", {.type = DType::i64, .chunk_rows = kExampleChunk});
+  answers_data_ = file_.create_dataset("answers", {.type = DType::i32, .row_shape = {2}, .chunk_rows = kExampleChunk});
+  answer_ends_data_ = file_.create_dataset("answer_ends", {.type = DType::i64, .chunk_rows = kExampleChunk});
 }
 
 void ChatCorpusWriter::append(const EncodedConversation& example) {
@@ -80,7 +80,7 @@ void ChatCorpusWriter::append(const EncodedConversation& example) {
   ends_.push_back(tokens_ += int64_t(example.ids.size()));
   answer_ends_.push_back(answer_count_ += int64_t(example.answers.size()));
   ++examples_;
-  if (pending_.size() >= kAtOnce) flush();
+  if (pending_.size() >= kTokensAtOnce) flush();
 }
 
 template <class T>
@@ -100,7 +100,7 @@ void ChatCorpusWriter::flush() {
 void ChatCorpusWriter::publish() {
   flush();
   file_.set("format", "hinoki chat");
-  file_.set("version", kVersion);
+  file_.set("version", kChatVersion);
   file_.set("kind", info_.kind);
   file_.set("split", info_.split);
   file_.set("template", info_.chat_template);
@@ -118,8 +118,8 @@ ChatCorpus::ChatCorpus(const std::filesystem::path& folder, const std::string& s
     : path_(chat_corpus_path(folder, split)) {
   const Hdf5File file = Hdf5File::open(path_);
   require<Exit::data>(file.text("format") == "hinoki chat", path_, " holds no conversations");
-  require<Exit::data>(file.integer("version") == kVersion, path_, " has version ", file.integer("version"),
-                      ", this program reads version ", kVersion, "; prepare it again");
+  require<Exit::data>(file.integer("version") == kChatVersion, path_, " has version ", file.integer("version"),
+                      ", this program reads version ", kChatVersion, "; prepare it again");
   info_ = {.kind = file.text("kind"),
            .split = file.text("split"),
            .chat_template = file.text("template"),
@@ -134,23 +134,23 @@ ChatCorpus::ChatCorpus(const std::filesystem::path& folder, const std::string& s
   Hasher128 tokens, ends, answers, answer_ends;
   tokens_ = token_type(info_.vocabulary_size) == DType::u16 ? read_tokens<uint16_t>(file, tokens)
                                                             : read_tokens<uint32_t>(file, tokens);
-  ends_ = read<int64_t>(file, "example_ends", ends);
-  const std::vector<int32_t> pairs = read<int32_t>(file, "answers", answers, 2);
-  answer_ends_ = read<int64_t>(file, "answer_ends", answer_ends);
+  ends_ = read_hashed<int64_t>(file, "example_ends", ends);
+  const std::vector<int32_t> pairs = read_hashed<int32_t>(file, "answers", answers, 2);
+  answer_ends_ = read_hashed<int64_t>(file, "answer_ends", answer_ends);
   require<Exit::data>(file.text("checksum") == joined(tokens, ends, answers, answer_ends), path_,
-                      " is damaged (checksum mismatch); ", kAgain);
+                      " is damaged (checksum mismatch); ", kChatAgain);
   for (const int32_t id : tokens_)
     require<Exit::data>(id < info_.vocabulary_size, path_, ": token id ", id, " is not in the vocabulary of ",
-                        info_.vocabulary_size, "; ", kAgain);
+                        info_.vocabulary_size, "; ", kChatAgain);
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) answers_.push_back({pairs[i], pairs[i + 1]});
   check_ends(path_, "examples", ends_, tokens_.size());
   check_ends(path_, "answers", answer_ends_, answers_.size());
   require<Exit::data>(answer_ends_.size() == ends_.size(), path_, ": ", ends_.size(), " examples have the answers of ",
-                      answer_ends_.size(), "; ", kAgain);
+                      answer_ends_.size(), "; ", kChatAgain);
   for (int64_t i = 0; i < count(); ++i)
     for (const Answer& a : this->answers(i))
       require<Exit::data>(a.begin > 0 && a.begin < a.end && size_t(a.end) <= ids(i).size(), path_, ": example ", i,
-                          " has an answer outside of it; ", kAgain);
+                          " has an answer outside of it; ", kChatAgain);
 }
 
 int64_t ChatCorpus::targets() const {

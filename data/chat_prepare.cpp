@@ -18,9 +18,9 @@ Conversation answered(Conversation c, const std::string& answer) {
   return c;
 }
 
-class Preparation {
+class ChatPreparing {
  public:
-  Preparation(const Tokenizer& tokenizer, const ChatPreparation& s)
+  ChatPreparing(const Tokenizer& tokenizer, const ChatPreparation& s)
       : tokenizer_(tokenizer), settings_(s), template_(ChatTemplate::named(s.chat_template)) {}
 
   ChatReport run() {
@@ -112,7 +112,7 @@ ChatReport prepare_chat(const Tokenizer& tokenizer, const ChatPreparation& setti
                       "turns; train one with `hinoki tokenizer train`");
   require<Exit::usage>(settings.overwrite || !is_file(chat_corpus_path(settings.output, "train")), settings.output,
                        ": holds finished data already; --overwrite replaces it");
-  return Preparation(tokenizer, settings).run();
+  return ChatPreparing(tokenizer, settings).run();
 }
 
 }  // namespace hinoki

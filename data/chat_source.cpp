@@ -38,7 +38,7 @@ Conversation messages(const Json& list, const char* key) {
   return out;
 }
 
-Conversation asked(const Json& prompt) {
+Conversation asked_of(const Json& prompt) {
   if (prompt.is_array()) return messages(prompt, "prompt");
   if (!prompt.is_string()) throw Fault{"\"prompt\" is neither a text nor a list of messages"};
   return {{Speaker::user, prompt.get<std::string>()}};
@@ -48,7 +48,7 @@ Conversation conversation_of(const Json& record) {
   if (record.contains("messages")) return messages(record["messages"], "messages");
   if (record.contains("completion")) {
     if (!record.contains("prompt")) throw Fault{"there is a \"completion\", but no \"prompt\""};
-    Conversation c = asked(record["prompt"]);
+    Conversation c = asked_of(record["prompt"]);
     c.push_back({Speaker::assistant, text_at(record, "completion")});
     return c;
   }
@@ -117,7 +117,7 @@ ChatRecord ChatSource::read(const std::string& line, const std::string& place) c
       return record;
     }
     if (!json.contains("prompt")) throw Fault{"there is no \"prompt\""};
-    record.conversation = asked(json["prompt"]);
+    record.conversation = asked_of(json["prompt"]);
     record.chosen = text_at(json, "chosen");
     record.rejected = text_at(json, "rejected");
     record.fault = fault_of(record.conversation, Speaker::user);

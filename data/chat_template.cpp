@@ -13,7 +13,7 @@ const char* role_of(Speaker speaker) {
   return speaker == Speaker::system ? "system" : speaker == Speaker::user ? "user" : "assistant";
 }
 
-bool is_blank(const std::string& text) {
+bool is_blank_text(const std::string& text) {
   std::string_view rest = text;
   while (!rest.empty()) {
     const size_t n = rest.starts_with("\u3000") ? 3 : std::string_view(" \t\r\n").find(rest[0]) != rest.npos ? 1 : 0;
@@ -29,7 +29,7 @@ std::string fault_of(const Conversation& c, Speaker last) {
   size_t i = !c.empty() && c[0].speaker == Speaker::system ? 1 : 0;
   if (i == c.size()) return c.empty() ? "it has no turns" : "it has only a system's turn";
   for (const Turn& t : c)
-    if (is_blank(t.text)) return say("the turn of the ", role_of(t.speaker), " is empty");
+    if (is_blank_text(t.text)) return say("the turn of the ", role_of(t.speaker), " is empty");
   for (Speaker expected = Speaker::user; i < c.size(); ++i) {
     if (c[i].speaker != expected)
       return say("turn ", i + 1, " is the ", role_of(c[i].speaker), "'s, where the ", role_of(expected),

@@ -175,18 +175,18 @@ std::string CtcVocabulary::decode(std::span<const int32_t> ids) const {
 }
 
 void CtcVocabulary::write(const std::string& folder) const {
-  const auto save = [&](const char* name, const nlohmann::ordered_json& json) {
+  const auto save = [&](const char* name, const OrderedJson& json) {
     FileWriter file = FileWriter::create(folder + "/" + name);
     file.write(json.dump(2) + "\n");
     file.close();
   };
-  nlohmann::ordered_json vocabulary;
+  OrderedJson vocabulary;
   for (size_t id = 0; id < tokens_.size(); ++id) vocabulary[tokens_[id]] = id;
-  nlohmann::ordered_json special = {{"pad_token", token(blank_)}};
+  OrderedJson special = {{"pad_token", token(blank_)}};
   for (const auto& [key, name] : {std::pair{"bos_token", "<s>"}, {"eos_token", "</s>"}})
     if (ids_.contains(name)) special[key] = name;
   if (unknown_ >= 0) special["unk_token"] = token(unknown_);
-  nlohmann::ordered_json config = special;
+  OrderedJson config = special;
   config["tokenizer_class"] = "Wav2Vec2CTCTokenizer";
   config["processor_class"] = "Wav2Vec2Processor";
   if (space_ >= 0) config["word_delimiter_token"] = token(space_);

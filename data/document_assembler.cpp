@@ -12,10 +12,10 @@ DocumentAssembler::DocumentAssembler(DocumentOutput output, Deduplicate deduplic
 
 void DocumentAssembler::add(const TextPieces& block) {
   for (size_t i = 0; i < block.pieces.size(); ++i) {
-    const Piece& piece = block.pieces[i];
-    if (piece.kind == Piece::border) {
+    const TextPiece& piece = block.pieces[i];
+    if (piece.kind == TextPiece::border) {
       close();
-    } else if (piece.kind == Piece::blank) {
+    } else if (piece.kind == TextPiece::blank) {
       if (open_) open_->blank = true, open_->joined = false, open_->line_dropped &= piece.continues;
     } else {
       if (!open_) {
@@ -28,7 +28,7 @@ void DocumentAssembler::add(const TextPieces& block) {
   }
 }
 
-void DocumentAssembler::text(const TextPieces& block, const Piece& piece) {
+void DocumentAssembler::text(const TextPieces& block, const TextPiece& piece) {
   const auto line = bytes_of(piece.hash);
   const auto bytes = int64_t(piece.end - piece.begin);
   open_->hash.add(line.data(), line.size());

@@ -61,7 +61,7 @@ class DocumentAssembler {
     Hasher128 hash;
     std::vector<Waiting> waiting;
   };
-  void text(const TextPieces& block, const Piece& piece);
+  void text(const TextPieces& block, const TextPiece& piece);
   void decide();
   void close();
 

@@ -44,7 +44,7 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }
 
 // One row of the table of prefixes at a time: memory is that of one text.
-Errors compare(const std::vector<std::string_view>& reference, const std::vector<std::string_view>& hypothesis) {
+Errors errors_between(const std::vector<std::string_view>& reference, const std::vector<std::string_view>& hypothesis) {
   const auto better = [](const Errors& a, const Errors& b) {
     return std::tuple(a.all(), -a.substitutions) < std::tuple(b.all(), -b.substitutions);
   };
@@ -87,11 +87,11 @@ Errors& Errors::operator+=(const Errors& other) {
 Errors character_errors(std::string_view reference, std::string_view hypothesis) {
   std::vector<std::string_view> said = characters_of(reference), heard = characters_of(hypothesis);
   for (auto* text : {&said, &heard}) std::erase_if(*text, is_space);
-  return compare(said, heard);
+  return errors_between(said, heard);
 }
 
 Errors word_errors(std::string_view reference, std::string_view hypothesis) {
-  return compare(words_of(reference), words_of(hypothesis));
+  return errors_between(words_of(reference), words_of(hypothesis));
 }
 
 }  // namespace hinoki

@@ -15,12 +15,12 @@
 namespace hinoki {
 namespace {
 
-std::mutex mutex;
+std::mutex one_at_a_time;
 
 // Holds the mutex, keeps HDF5 from printing its own error stack, and from cleaning up when the process exits: after a
 // failed write (a full disk) it cannot close the file, and that clean-up crashes on it.
 struct Entered {
-  Entered() : lock(mutex) {
+  Entered() : lock(one_at_a_time) {
     static const herr_t ready = (H5dont_atexit(), H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr));
     (void)ready;
   }

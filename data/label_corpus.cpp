@@ -9,12 +9,12 @@
 namespace hinoki {
 namespace {
 
-std::string describe(const LabelOrigin& o) {
+std::string described(const LabelOrigin& o) {
   return say(o.clusters, " clusters of ", o.features, " at ", o.rate, " labels a second, codebook ", o.codebook);
 }
 
 void require_same(const LabelOrigin& a, const std::string& of_a, const LabelOrigin& b, const std::string& of_b) {
-  require<Exit::data>(a == b, "the labels ", of_a, " (", describe(a), ") and ", of_b, " (", describe(b),
+  require<Exit::data>(a == b, "the labels ", of_a, " (", described(a), ") and ", of_b, " (", described(b),
                       ") cannot be mixed; make all of them with one codebook");
 }
 

@@ -18,7 +18,6 @@ namespace hinoki {
 namespace {
 
 namespace fs = std::filesystem;
-using Ordered = nlohmann::ordered_json;  // keeps the order in which people read it
 
 constexpr std::array kSplits = {"train", "validation"};
 
@@ -168,7 +167,7 @@ class SplitLabels {
     if (now - said_ < std::chrono::seconds(5)) return;
     said_ = now;
     const double seconds = std::chrono::duration<double>(now - begun_).count();
-    const double speech = double(samples_done_) / double(kSampleRate);
+    const double speech = seconds_of(samples_done_);
     inform("making labels (", split_, "): ", std::round(speech / 36) / 100, " hours, ", int64_t(speech / seconds),
            " times real time");
   }
@@ -183,7 +182,7 @@ class SplitLabels {
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), said_ = begun_;
 };
 
-Ordered split_json(const LabelSplitReport& s) {
+OrderedJson label_split_json(const LabelSplitReport& s) {
   const LabelUsage usage = usage_of(s.counts);
   return {{"shards", s.shards},
           {"utterances", s.utterances},
@@ -193,7 +192,7 @@ Ordered split_json(const LabelSplitReport& s) {
           {"counts", s.counts}};
 }
 
-LabelSplitReport split_of(const Json& j) {
+LabelSplitReport label_split_of(const Json& j) {
   return {.shards = j.at("shards"),
           .reused = j.at("shards"),
           .utterances = j.at("utterances"),
@@ -203,21 +202,21 @@ LabelSplitReport split_of(const Json& j) {
 
 std::string labels_settings_json(const LabelPreparation& s, const LabelOrigin& origin,
                                  const std::vector<std::unique_ptr<SplitLabels>>& splits) {
-  Ordered j{{"kind", "labels"},
-            {"features", origin.features},
-            {"rate", origin.rate},
-            {"clusters", origin.clusters},
-            {"codebook", origin.codebook},
-            {"silence_dbfs", s.silence_dbfs},
-            {"shard_version", kLabelShardVersion}};
+  OrderedJson j{{"kind", "labels"},
+                {"features", origin.features},
+                {"rate", origin.rate},
+                {"clusters", origin.clusters},
+                {"codebook", origin.codebook},
+                {"silence_dbfs", s.silence_dbfs},
+                {"shard_version", kLabelShardVersion}};
   for (size_t i = 0; i < kSplits.size(); ++i) j[kSplits[i]] = splits[i] ? splits[i]->corpus().hash() : "";
   return j.dump();
 }
 
 bool find_finished_labels(const fs::path& folder, const std::string& settings, LabelReport& report) {
   const auto read = [&](const Json& j) {
-    report.train = split_of(j.at("train"));
-    report.validation = split_of(j.at("validation"));
+    report.train = label_split_of(j.at("train"));
+    report.validation = label_split_of(j.at("validation"));
   };
   const auto shard = [&](const std::string& split, int64_t n) { return shard_path(folder, split, n); };
   return find_finished(folder, settings, {.read = read, .shard = shard});
@@ -255,9 +254,9 @@ LabelReport prepare_labels(const LabelPreparation& settings, const LabelTeam& te
   if (team.rank != 0) return report;
   for (size_t i = 0; i < kSplits.size(); ++i)
     if (splits[i]) (i == 0 ? report.train : report.validation) = splits[i]->finish(reused[i]);
-  const Ordered j{{"settings", Ordered::parse(described)},
-                  {"train", split_json(report.train)},
-                  {"validation", split_json(report.validation)}};
+  const OrderedJson j{{"settings", OrderedJson::parse(described)},
+                      {"train", label_split_json(report.train)},
+                      {"validation", label_split_json(report.validation)}};
   write_file_durably((settings.output / kPrepareReport).string(), j.dump(2) + "\n");
   fs::remove(settings.output / kUnfinished);
   return report;

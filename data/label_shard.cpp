@@ -7,8 +7,8 @@
 namespace hinoki {
 namespace {
 
-constexpr int64_t kChunk = 65536, kIndexChunk = 1024;
-constexpr const char* kAgain = "delete the file and run `hinoki data labels` again, or copy it anew";
+constexpr int64_t kLabelChunk = 65536, kUtteranceChunk = 1024;
+constexpr const char* kLabelsAgain = "delete the file and run `hinoki data labels` again, or copy it anew";
 
 DType label_type(int64_t clusters) {
   return clusters <= 256 ? DType::u8 : clusters <= 65536 ? DType::u16 : DType::u32;
@@ -24,7 +24,7 @@ template <class T>
 std::vector<T> read_column(const Hdf5File& file, const char* name, int64_t rows, int64_t width = 1) {
   const Hdf5Dataset data = file.dataset(name);
   require<Exit::data>(data.rows() == rows && data.row_elements() == width && data.type() == dtype_of<T>(), file.path(),
-                      ": dataset ", name, " does not fit the attributes; ", kAgain);
+                      ": dataset ", name, " does not fit the attributes; ", kLabelsAgain);
   std::vector<T> values(size_t(rows * width));
   data.read(0, std::span(values));
   return values;
@@ -38,7 +38,7 @@ void write_labels(Hdf5File& file, const LabelShardInfo& info, std::span<const in
             info.origin.clusters, " clusters");
     stored[i] = T(labels[i]);
   }
-  write_column(file, "labels", {.type = dtype_of<T>(), .chunk_rows = kChunk}, stored);
+  write_column(file, "labels", {.type = dtype_of<T>(), .chunk_rows = kLabelChunk}, stored);
 }
 
 }  // namespace
@@ -69,10 +69,11 @@ void write_label_shard(const std::filesystem::path& path, const LabelShardInfo& 
     default:
       write_labels<uint32_t>(file, info, labels);
   }
-  write_column(file, "utterance_ends", {.type = DType::i64, .chunk_rows = kIndexChunk}, index.ends);
-  write_column(file, "checksums", {.type = DType::u8, .row_shape = {16}, .chunk_rows = kIndexChunk}, index.checksums);
-  write_column(file, "silences", {.type = DType::i32, .chunk_rows = kIndexChunk}, index.silences);
-  write_column(file, "counts", {.type = DType::i64, .chunk_rows = kIndexChunk}, index.counts);
+  write_column(file, "utterance_ends", {.type = DType::i64, .chunk_rows = kUtteranceChunk}, index.ends);
+  write_column(file, "checksums", {.type = DType::u8, .row_shape = {16}, .chunk_rows = kUtteranceChunk},
+               index.checksums);
+  write_column(file, "silences", {.type = DType::i32, .chunk_rows = kUtteranceChunk}, index.silences);
+  write_column(file, "counts", {.type = DType::i64, .chunk_rows = kUtteranceChunk}, index.counts);
   file.set("format", "hinoki labels");
   file.set("version", kLabelShardVersion);
   file.set("split", info.split);
@@ -107,19 +108,20 @@ LabelShard open_label_shard(const std::filesystem::path& path) {
   require<Exit::data>(o.clusters >= 1 && o.clusters <= kMostClusters && o.rate >= 1 && s.info.first >= 0 &&
                           s.info.utterances >= 1 && s.labels.row_shape().empty() &&
                           s.labels.type() == label_type(o.clusters),
-                      path, ": the labels do not fit the attributes; ", kAgain);
+                      path, ": the labels do not fit the attributes; ", kLabelsAgain);
   s.index = {.ends = read_column<int64_t>(file, "utterance_ends", s.info.utterances),
              .checksums = read_column<uint8_t>(file, "checksums", s.info.utterances, 16),
              .silences = read_column<int32_t>(file, "silences", s.info.utterances),
              .counts = read_column<int64_t>(file, "counts", o.clusters)};
   require<Exit::data>(s.index.checksum() == file.text("index_checksum"), path,
-                      ": the index is damaged (checksum mismatch); ", kAgain);
+                      ": the index is damaged (checksum mismatch); ", kLabelsAgain);
   int64_t before = 0;
   for (const int64_t end : s.index.ends) {
-    require<Exit::data>(end >= before, path, ": dataset utterance_ends holds no borders; ", kAgain);
+    require<Exit::data>(end >= before, path, ": dataset utterance_ends holds no borders; ", kLabelsAgain);
     before = end;
   }
-  require<Exit::data>(before == s.labels.rows(), path, ": dataset utterance_ends does not cover the labels; ", kAgain);
+  require<Exit::data>(before == s.labels.rows(), path, ": dataset utterance_ends does not cover the labels; ",
+                      kLabelsAgain);
   return s;
 }
 

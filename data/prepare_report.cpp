@@ -8,9 +8,7 @@
 namespace hinoki {
 namespace {
 
-using Ordered = nlohmann::ordered_json;  // keeps the order in which people read it
-
-Ordered split_json(const SplitReport& s) {
+OrderedJson text_split_json(const SplitReport& s) {
   return {{"shards", s.shards},
           {"documents", s.documents},
           {"tokens", s.tokens},
@@ -20,7 +18,7 @@ Ordered split_json(const SplitReport& s) {
 
 constexpr int64_t kLargestReport = 1 << 20;
 
-SplitReport split_of(const Json& j) {
+SplitReport text_split_of(const Json& j) {
   return {.shards = j.at("shards"),
           .documents = j.at("documents"),
           .tokens = j.at("tokens"),
@@ -72,37 +70,37 @@ std::string settings_json(const TextPreparation& settings, const std::string& to
   const char* documents[] = {"file", "paragraph", "line"};
   const char* deduplicate[] = {"none", "line", "document"};
   const char* broken[] = {"fail", "replace", "skip"};
-  const Ordered j{{"tokenizer", tokenizer_hash},
-                  {"documents", documents[int(p.documents)]},
-                  {"json_key", p.json_key},
-                  {"nfkc", p.clean.nfkc},
-                  {"broken_text", broken[int(p.clean.broken)]},
-                  {"min_characters", p.min_characters},
-                  {"deduplicate", deduplicate[int(settings.deduplicate)]},
-                  {"validation_fraction", settings.validation_fraction},
-                  {"shard_tokens", settings.shard_tokens},
-                  {"shard_version", kTokenShardVersion},
-                  {"input_files", files.size()},
-                  {"input_names_and_sizes", hex_of(names.value())}};
+  const OrderedJson j{{"tokenizer", tokenizer_hash},
+                      {"documents", documents[int(p.documents)]},
+                      {"json_key", p.json_key},
+                      {"nfkc", p.clean.nfkc},
+                      {"broken_text", broken[int(p.clean.broken)]},
+                      {"min_characters", p.min_characters},
+                      {"deduplicate", deduplicate[int(settings.deduplicate)]},
+                      {"validation_fraction", settings.validation_fraction},
+                      {"shard_tokens", settings.shard_tokens},
+                      {"shard_version", kTokenShardVersion},
+                      {"input_files", files.size()},
+                      {"input_names_and_sizes", hex_of(names.value())}};
   return j.dump();
 }
 
 std::string report_json(const std::string& settings, const TextReport& r) {
-  const Ordered j{{"settings", Ordered::parse(settings)},
-                  {"files", r.files},
-                  {"empty_files", r.empty_files},
-                  {"input_bytes", r.input_bytes},
-                  {"json_records", r.pieces.records},
-                  {"lines", r.pieces.lines},
-                  {"lines_cut", r.pieces.cut},
-                  {"short_lines_dropped", r.pieces.short_dropped},
-                  {"duplicate_lines_dropped", r.documents.duplicate_lines},
-                  {"duplicate_documents_dropped", r.documents.duplicate_documents},
-                  {"emptied_documents", r.documents.emptied_documents},
-                  {"broken_lines_dropped", r.pieces.broken_dropped},
-                  {"broken_bytes_replaced", r.pieces.broken_replaced},
-                  {"train", split_json(r.train)},
-                  {"validation", split_json(r.validation)}};
+  const OrderedJson j{{"settings", OrderedJson::parse(settings)},
+                      {"files", r.files},
+                      {"empty_files", r.empty_files},
+                      {"input_bytes", r.input_bytes},
+                      {"json_records", r.pieces.records},
+                      {"lines", r.pieces.lines},
+                      {"lines_cut", r.pieces.cut},
+                      {"short_lines_dropped", r.pieces.short_dropped},
+                      {"duplicate_lines_dropped", r.documents.duplicate_lines},
+                      {"duplicate_documents_dropped", r.documents.duplicate_documents},
+                      {"emptied_documents", r.documents.emptied_documents},
+                      {"broken_lines_dropped", r.pieces.broken_dropped},
+                      {"broken_bytes_replaced", r.pieces.broken_replaced},
+                      {"train", text_split_json(r.train)},
+                      {"validation", text_split_json(r.validation)}};
   return j.dump(2) + "\n";
 }
 
@@ -110,8 +108,8 @@ std::optional<TextReport> finished_report(const std::filesystem::path& folder, c
   TextReport report;
   report.reused = true;
   const auto read = [&](const Json& j) {
-    report.train = split_of(j.at("train"));
-    report.validation = split_of(j.at("validation"));
+    report.train = text_split_of(j.at("train"));
+    report.validation = text_split_of(j.at("validation"));
   };
   const auto shard = [&](const std::string& split, int64_t n) { return shard_path(folder, split, n); };
   return find_finished(folder, settings, {.read = read, .shard = shard}) ? std::optional(report) : std::nullopt;

@@ -45,10 +45,10 @@ SpeechBatches::SpeechBatches(const SpeechCorpus& corpus, const SpeechRows& rows,
     kept_.push_back(u);
     samples_ += std::min(samples, rows.samples);
   }
-  const auto seconds = [](int64_t n) { return double(n) / double(kSampleRate); };
   require<Exit::data>(!kept_.empty(), corpus.folder(), ": none of ", corpus.utterances(),
-                      " utterances can be used; the longest has ", seconds(corpus.longest()), " s, wanted are ",
-                      seconds(rows.least), rows.most == INT64_MAX ? " s or more" : say(" to ", seconds(rows.most), " s"),
+                      " utterances can be used; the longest has ", seconds_of(corpus.longest()), " s, wanted are ",
+                      seconds_of(rows.least),
+                      rows.most == INT64_MAX ? " s or more" : say(" to ", seconds_of(rows.most), " s"),
                       take ? ", with all that training needs of them" : "");
 }
 

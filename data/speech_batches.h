@@ -37,7 +37,7 @@ class SpeechBatches {
   int64_t count() const { return int64_t(kept_.size()); }        // utterances of an epoch
   int64_t left_out() const { return corpus_.utterances() - count(); }
   const std::vector<int64_t>& utterances() const { return kept_; }
-  double seconds() const { return double(samples_) / double(kSampleRate); }  // of an epoch, of rows without their zeros
+  double seconds() const { return seconds_of(samples_); }  // of an epoch, of rows without their zeros
   const SpeechRows& rows() const { return rows_; }
 
   // At `position`, counted over the whole run and all ranks.

@@ -8,32 +8,34 @@
 namespace hinoki {
 namespace {
 
-constexpr const char* kAgain = "delete the file and run `hinoki data speech` again, or copy it anew";
+constexpr const char* kSpeechAgain = "delete the file and run `hinoki data speech` again, or copy it anew";
 
 // The borders of one dataset: checked against their checksum, and to be borders of so many elements.
 std::vector<int64_t> read_ends(const Hdf5File& file, const std::string& name, int64_t rows, int64_t elements) {
   const Hdf5Dataset data = file.dataset(name);
   require<Exit::data>(data.rows() == rows && data.row_shape().empty() && data.type() == DType::i64, file.path(),
-                      ": dataset ", name, " does not fit the attributes; ", kAgain);
+                      ": dataset ", name, " does not fit the attributes; ", kSpeechAgain);
   std::vector<int64_t> ends(rows);
   data.read(0, std::span(ends));
   require<Exit::data>(hex_of(hash128(ends.data(), ends.size() * sizeof(int64_t))) == file.text(name + "_checksum"),
-                      file.path(), ": dataset ", name, " is damaged (checksum mismatch); ", kAgain);
+                      file.path(), ": dataset ", name, " is damaged (checksum mismatch); ", kSpeechAgain);
   int64_t before = 0;
   for (const int64_t end : ends) {
     require<Exit::data>(end > before && end <= elements, file.path(), ": dataset ", name, " holds no borders; ",
-                        kAgain);
+                        kSpeechAgain);
     before = end;
   }
-  require<Exit::data>(before == elements, file.path(), ": dataset ", name, " does not cover what it divides; ", kAgain);
+  require<Exit::data>(before == elements, file.path(), ": dataset ", name, " does not cover what it divides; ",
+                      kSpeechAgain);
   return ends;
 }
 
-void check(const Hdf5File& file, const Hdf5Dataset& checksums, int64_t row, const char* what, const Hash128& hash) {
+void check_borders(const Hdf5File& file, const Hdf5Dataset& checksums, int64_t row, const char* what,
+                   const Hash128& hash) {
   std::array<uint8_t, 16> expected{};
   checksums.read(row, std::span<uint8_t>(expected));
   require<Exit::data>(bytes_of(hash) == expected, file.path(), ": the ", what, " of utterance ", row,
-                      " are damaged (checksum mismatch); ", kAgain);
+                      " are damaged (checksum mismatch); ", kSpeechAgain);
 }
 
 }  // namespace
@@ -123,7 +125,7 @@ void SpeechCorpus::read(int64_t u, std::span<int16_t> out) const {
   require(int64_t(out.size()) == r.end - r.begin, folder_, ": utterance ", u, " has ", r.end - r.begin,
           " samples; room for ", out.size(), " is given");
   s.samples.read(r.begin, out);
-  check(s.file, s.checksums, row, "samples", hash128(out.data(), out.size_bytes()));
+  check_borders(s.file, s.checksums, row, "samples", hash128(out.data(), out.size_bytes()));
 }
 
 void SpeechCorpus::read(int64_t u, std::span<float> out) const {
@@ -137,10 +139,10 @@ UtteranceTexts SpeechCorpus::texts(int64_t u) const {
   const auto [s, row] = place(u);
   const Range r = range(s.text_ends, row);
   require<Exit::data>(r.end - r.begin <= 3 * (kLongestText + 1), s.file.path(), ": the texts of utterance ", row,
-                      " have ", r.end - r.begin, " bytes; ", kAgain);
+                      " have ", r.end - r.begin, " bytes; ", kSpeechAgain);
   std::string bytes(r.end - r.begin, '\0');
   s.texts.read(r.begin, std::span(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()));
-  check(s.file, s.text_checksums, row, "texts", hash128(bytes));
+  check_borders(s.file, s.text_checksums, row, "texts", hash128(bytes));
   require<Exit::data>(std::count(bytes.begin(), bytes.end(), '\0') == 3 && bytes.back() == '\0', s.file.path(),
                       ": the texts of utterance ", row, " are not three");
   UtteranceTexts texts;
@@ -164,7 +166,8 @@ void SpeechCorpus::verify() const {
       read(s.first + row, std::span(samples_of_one));
       texts(s.first + row);
     }
-    require<Exit::data>(audio.hex() == s.file.text("audio"), s.file.path(), ": the checksums are damaged; ", kAgain);
+    require<Exit::data>(audio.hex() == s.file.text("audio"), s.file.path(), ": the checksums are damaged; ",
+                        kSpeechAgain);
   }
 }
 

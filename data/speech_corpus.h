@@ -28,7 +28,7 @@ class SpeechCorpus {
   int64_t with_kana() const { return kana_; }
   int64_t total_samples() const { return samples_; }
   int64_t longest() const { return longest_; }  // samples of the longest utterance
-  double hours() const { return double(samples_) / double(kSampleRate) / 3600; }
+  double hours() const { return seconds_of(samples_) / 3600; }
   const std::filesystem::path& folder() const { return folder_; }
   // Names the sound: number, order, borders and samples of the utterances. Transcripts do not change it, so labels that
   // were made from the sound stay with it.

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kLongestLine = kLongestText;
+constexpr size_t kLongestRow = kLongestText;
 
 // What one line says, before it is checked.
 struct Raw {
@@ -21,13 +21,13 @@ struct Raw {
 
 class Manifest : public SpeechInput {
  public:
-  explicit Manifest(const fs::path& path) : folder_(path.parent_path()), lines_(path, kLongestLine) {}
+  explicit Manifest(const fs::path& path) : folder_(path.parent_path()), lines_(path, kLongestRow) {}
 
   std::optional<SpeechEntry> next() override {
     while (lines_.next(line_)) {
       SpeechEntry entry{.place = lines_.place(), .path = {}, .texts = {}, .error = {}};
       try {
-        if (line_.too_long) refuse(SpeechFault::manifest, "the line has more than ", kLongestLine, " bytes");
+        if (line_.too_long) refuse(SpeechFault::manifest, "the line has more than ", kLongestRow, " bytes");
         if (line_.text.find('\0') != std::string::npos) refuse(SpeechFault::manifest, "the line holds a zero byte");
         const std::optional<Raw> raw = parse(line_.text);
         if (!raw) continue;
@@ -62,7 +62,7 @@ class Manifest : public SpeechInput {
   LineReader::Line line_;
 };
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == line.npos; }
+bool is_blank_row(std::string_view line) { return line.find_first_not_of(" \t") == line.npos; }
 
 class Tsv : public Manifest {
  public:
@@ -96,7 +96,7 @@ class Tsv : public Manifest {
   }
 
   std::optional<Raw> parse(const std::string& line) override {
-    if (is_blank(line)) return std::nullopt;
+    if (is_blank_row(line)) return std::nullopt;
     const std::vector<std::string> fields = split(line);
     if (number() == 1 && is_header(fields)) return std::nullopt;
     if (fields.size() > columns_.size())
@@ -123,7 +123,7 @@ class JsonLines : public Manifest {
   }
 
   std::optional<Raw> parse(const std::string& line) override {
-    if (is_blank(line)) return std::nullopt;
+    if (is_blank_row(line)) return std::nullopt;
     Json record;
     try {
       record = parse_json(line, "the record");
@@ -167,9 +167,9 @@ class Aligned {
     const std::string before = here_.id;
     do {
       more_ = lines_.next(line_);
-    } while (more_ && is_blank(line_.text));
+    } while (more_ && is_blank_row(line_.text));
     if (!more_) return;
-    require<Exit::data>(!line_.too_long, lines_.place(), ": the line has more than ", kLongestLine, " bytes");
+    require<Exit::data>(!line_.too_long, lines_.place(), ": the line has more than ", kLongestRow, " bytes");
     here_ = split_id(line_.text);
     require<Exit::data>(here_.id > before, lines_.place(), ": the id ", in_quotes(here_.id),
                         " does not come after the one before, ", in_quotes(before), "; sort the file (LC_ALL=C sort)");
@@ -187,13 +187,13 @@ class Kaldi : public Manifest {
     const fs::path folder = path.parent_path();
     require<Exit::data>(!fs::exists(folder / "segments"), folder / "segments",
                         ": recordings cut by a file of segments are not read; cut them into files first");
-    if (fs::exists(folder / "text")) transcripts_.emplace(folder / "text", kLongestLine);
-    if (fs::exists(folder / "kana")) kana_.emplace(folder / "kana", kLongestLine);
+    if (fs::exists(folder / "text")) transcripts_.emplace(folder / "text", kLongestRow);
+    if (fs::exists(folder / "kana")) kana_.emplace(folder / "kana", kLongestRow);
   }
 
  private:
   std::optional<Raw> parse(const std::string& line) override {
-    if (is_blank(line)) return std::nullopt;
+    if (is_blank_row(line)) return std::nullopt;
     const IdAndRest here = split_id(line);
     require<Exit::data>(!(transcripts_ || kana_) || here.id > before_, place(), ": the id ", in_quotes(here.id),
                         " does not come after the one before, ", in_quotes(before_), "; sort the file (LC_ALL=C sort)");

@@ -35,7 +35,7 @@ bool falls_to_validation(const std::vector<int16_t>& samples, double fraction) {
   return double(hash.high >> 11) * 0x1p-53 < fraction;
 }
 
-Made make(SpeechEntry&& entry, const SpeechPreparation& settings) {
+Made make_shards(SpeechEntry&& entry, const SpeechPreparation& settings) {
   Made made{.entry = std::move(entry), .audio = {}};
   if (made.entry.error) return made;
   try {
@@ -54,9 +54,9 @@ std::string field(std::string text) {
   return text;
 }
 
-class Preparation {
+class SpeechPreparing {
  public:
-  explicit Preparation(const SpeechPreparation& settings)
+  explicit SpeechPreparing(const SpeechPreparation& settings)
       : settings_(settings),
         train_(settings.output, "train", settings.shard_samples),
         validation_(settings.output, "validation", settings.shard_samples),
@@ -66,7 +66,7 @@ class Preparation {
     SpeechSource source(settings_.inputs);
     OrderedWork<SpeechEntry, Made> work;
     work.next = [&] { return source.next(); };
-    work.work = [&](SpeechEntry&& entry) { return make(std::move(entry), settings_); };
+    work.work = [&](SpeechEntry&& entry) { return make_shards(std::move(entry), settings_); };
     work.take = [&](Made&& made) { take(made); };
     work.run(settings_.threads);
     require<Exit::data>(train_.utterances() > 0, "no speech for training was left of ", report_.named,
@@ -122,7 +122,7 @@ class Preparation {
     if (now - said_ < std::chrono::seconds(5)) return;
     said_ = now;
     const double seconds = std::chrono::duration<double>(now - begun_).count();
-    const double speech = double(train_.samples() + validation_.samples()) / double(kSampleRate);
+    const double speech = seconds_of(train_.samples() + validation_.samples());
     inform("reading speech: ", std::round(speech / 36) / 100, " hours of ",
            train_.utterances() + validation_.utterances(), " utterances, ", int64_t(speech / seconds),
            " times real time");
@@ -152,7 +152,7 @@ SpeechReport prepare_speech(const SpeechPreparation& settings) {
   if (!settings.overwrite)
     if (const auto before = finished_speech_report(settings.output, described)) return *before;
   begin_output(settings.output, "hinoki data speech");
-  const SpeechReport report = Preparation(settings).run();
+  const SpeechReport report = SpeechPreparing(settings).run();
   write_file_durably((settings.output / kPrepareReport).string(), speech_report_json(described, report));
   fs::remove(settings.output / kUnfinished);
   return report;

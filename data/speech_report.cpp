@@ -7,17 +7,13 @@
 namespace hinoki {
 namespace {
 
-using Ordered = nlohmann::ordered_json;  // keeps the order in which people read it
-
-double seconds_of(int64_t samples) { return double(samples) / double(kSampleRate); }
-
-Ordered split_json(const SpeechSplitReport& s) {
+OrderedJson speech_split_json(const SpeechSplitReport& s) {
   return {{"shards", s.shards},           {"utterances", s.utterances},
           {"samples", s.samples},         {"hours", seconds_of(s.samples) / 3600},
           {"transcribed", s.transcribed}, {"kana", s.kana}};
 }
 
-SpeechSplitReport split_of(const Json& j) {
+SpeechSplitReport speech_split_of(const Json& j) {
   return {.shards = j.at("shards"),
           .utterances = j.at("utterances"),
           .samples = j.at("samples"),
@@ -35,32 +31,32 @@ std::string left_out_text(const SpeechReport& report) {
 }
 
 std::string speech_settings_json(const SpeechPreparation& s, const std::string& inputs_hash) {
-  const Ordered j{{"kind", "speech"},
-                  {"sample_rate", kSampleRate},
-                  {"min_seconds", s.limits.min_seconds},
-                  {"max_seconds", s.limits.max_seconds},
-                  {"silence_dbfs", s.limits.silence_dbfs},
-                  {"faults", s.on_fault == OnFault::fail ? "fail" : "skip"},
-                  {"validation_fraction", s.validation_fraction},
-                  {"shard_samples", s.shard_samples},
-                  {"shard_version", kSpeechShardVersion},
-                  {"inputs", inputs_hash}};
+  const OrderedJson j{{"kind", "speech"},
+                      {"sample_rate", kSampleRate},
+                      {"min_seconds", s.limits.min_seconds},
+                      {"max_seconds", s.limits.max_seconds},
+                      {"silence_dbfs", s.limits.silence_dbfs},
+                      {"faults", s.on_fault == OnFault::fail ? "fail" : "skip"},
+                      {"validation_fraction", s.validation_fraction},
+                      {"shard_samples", s.shard_samples},
+                      {"shard_version", kSpeechShardVersion},
+                      {"inputs", inputs_hash}};
   return j.dump();
 }
 
 std::string speech_report_json(const std::string& settings, const SpeechReport& r) {
-  Ordered left_out = Ordered::object();
+  OrderedJson left_out = OrderedJson::object();
   for (size_t f = 0; f < r.left_out.size(); ++f) left_out[kSpeechFaults[f]] = r.left_out[f];
-  const Ordered j{{"settings", Ordered::parse(settings)},
-                  {"utterances_named", r.named},
-                  {"left_out", left_out},
-                  {"resampled", r.resampled},
-                  {"downmixed", r.downmixed},
-                  {"eight_bit", r.eight_bit},
-                  {"clipped_samples", r.clipped_samples},
-                  {"silent_samples_inside", r.silent_samples},
-                  {"train", split_json(r.train)},
-                  {"validation", split_json(r.validation)}};
+  const OrderedJson j{{"settings", OrderedJson::parse(settings)},
+                      {"utterances_named", r.named},
+                      {"left_out", left_out},
+                      {"resampled", r.resampled},
+                      {"downmixed", r.downmixed},
+                      {"eight_bit", r.eight_bit},
+                      {"clipped_samples", r.clipped_samples},
+                      {"silent_samples_inside", r.silent_samples},
+                      {"train", speech_split_json(r.train)},
+                      {"validation", speech_split_json(r.validation)}};
   return j.dump(2) + "\n";
 }
 
@@ -75,8 +71,8 @@ std::optional<SpeechReport> finished_speech_report(const std::filesystem::path& 
     report.eight_bit = j.at("eight_bit");
     report.clipped_samples = j.at("clipped_samples");
     report.silent_samples = j.at("silent_samples_inside");
-    report.train = split_of(j.at("train"));
-    report.validation = split_of(j.at("validation"));
+    report.train = speech_split_of(j.at("train"));
+    report.validation = speech_split_of(j.at("validation"));
   };
   const auto shard = [&](const std::string& split, int64_t n) { return speech_shard_path(folder, split, n); };
   return find_finished(folder, settings, {.read = read, .shard = shard}) ? std::optional(report) : std::nullopt;

@@ -24,6 +24,7 @@
 namespace hinoki {
 
 inline constexpr int64_t kSampleRate = 16000;
+inline double seconds_of(int64_t samples) { return double(samples) / double(kSampleRate); }
 inline constexpr int64_t kSpeechShardVersion = 1;
 inline constexpr int64_t kLongestText = 1 << 20;  // bytes of an id, of a transcript, of a kana transcript
 

@@ -10,7 +10,7 @@
 namespace hinoki {
 namespace {
 
-bool is_blank(std::string_view line) {
+bool is_blank_line(std::string_view line) {
   while (!line.empty()) {
     if (line[0] == ' ' || line[0] == '\t')
       line.remove_prefix(1);
@@ -30,7 +30,7 @@ class Maker {
   }
 
   TextPieces make() {
-    if (block_.opens_file) add(Piece::border);
+    if (block_.opens_file) add(TextPiece::border);
     std::string_view rest = block_.bytes;
     int64_t line = block_.line;
     bool continues = block_.continues_line;
@@ -54,8 +54,8 @@ class Maker {
     bool continues, cut;  // of a line that was too long
   };
 
-  void add(Piece::Kind kind, Part part = {}) {
-    Piece& piece = out_.pieces.emplace_back();
+  void add(TextPiece::Kind kind, Part part = {}) {
+    TextPiece& piece = out_.pieces.emplace_back();
     piece.kind = kind;
     piece.continues = part.continues;
     piece.cut = part.cut;
@@ -72,20 +72,21 @@ class Maker {
       if (settings_.clean.broken == BrokenText::fail) broken(at + *bad, line);
       ++out_.counts.broken_dropped;
       if (part.continues || part.cut)  // the other parts must not be joined over the gap
-        add(Piece::blank, part);
+        add(TextPiece::blank, part);
     } else {
       finish_line(begin, part);
     }
-    if (settings_.documents == Documents::line && !part.cut) add(Piece::border);
+    if (settings_.documents == Documents::line && !part.cut) add(TextPiece::border);
   }
 
   // The clean line is the text from `begin` on.
   void finish_line(size_t begin, Part part) {
     const std::string_view line = std::string_view(out_.text).substr(begin);
     const bool whole = !part.continues && !part.cut;
-    if (whole && is_blank(line)) {
+    if (whole && is_blank_line(line)) {
       out_.text.resize(begin);
-      add(settings_.documents == Documents::paragraph && !block_.file->json_lines ? Piece::border : Piece::blank);
+      add(settings_.documents == Documents::paragraph && !block_.file->json_lines ? TextPiece::border
+                                                                                  : TextPiece::blank);
       return;
     }
     out_.counts.lines += !part.continues;
@@ -106,7 +107,7 @@ class Maker {
 
   void record(std::string_view raw, size_t at, int64_t line) {
     if (raw.ends_with('\r')) raw.remove_suffix(1);
-    if (is_blank(raw)) return;
+    if (is_blank_line(raw)) return;
     ++out_.counts.records;
     std::string repaired;
     if (const size_t bad = utf8_valid_until(raw); bad < raw.size()) {
@@ -119,14 +120,14 @@ class Maker {
     if (!found.error.empty())
       fail<Exit::data>(block_.file->path, ":", line, ": not a JSON record with a text: ", found.error,
                        found.position ? say(" (column ", found.position, ")") : "");
-    add(Piece::border);
+    add(TextPiece::border);
     std::string_view rest = found.text;
     while (!rest.empty()) {
       const size_t end = std::min(rest.find('\n'), rest.size());
       long_line(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
-    add(Piece::border);
+    add(TextPiece::border);
   }
 
   void long_line(std::string_view line) {

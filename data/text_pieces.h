@@ -22,7 +22,7 @@ struct PieceSettings {
   std::string json_key = "text";
 };
 
-struct Piece {
+struct TextPiece {
   enum Kind : uint8_t { border, blank, text } kind = text;  // border: what comes belongs to another document
   bool continues = false;                                   // goes on with the line of the piece before
   bool cut = false;                                         // and the piece after goes on with this one's
@@ -41,11 +41,11 @@ struct PieceCounts {
 struct TextPieces {
   int64_t block = 0;
   std::string text;
-  std::vector<Piece> pieces;
+  std::vector<TextPiece> pieces;
   std::vector<int32_t> tokens;
   PieceCounts counts;
 
-  std::string_view text_of(const Piece& p) const { return std::string_view(text).substr(p.begin, p.end - p.begin); }
+  std::string_view text_of(const TextPiece& p) const { return std::string_view(text).substr(p.begin, p.end - p.begin); }
   // Orders pieces over all blocks.
   uint64_t ordinal(size_t piece) const { return uint64_t(block) << 32 | piece; }
 };

@@ -20,9 +20,9 @@ namespace fs = std::filesystem;
 constexpr const char* kChanged = "the inputs changed while they were read; run `hinoki data text` again";
 
 // A line on the log every few seconds.
-class Progress {
+class PassProgress {
  public:
-  explicit Progress(const char* what) : what_(what) {}
+  explicit PassProgress(const char* what) : what_(what) {}
   void show(int64_t bytes) {
     const auto now = std::chrono::steady_clock::now();
     if (now - said_ < std::chrono::seconds(5)) return;
@@ -45,13 +45,13 @@ constexpr int64_t kBundle = 256 << 10;  // bytes of small blocks that go to a th
 constexpr int64_t kInMemory = 8 << 20;  // bytes after which no more are read before some are written
 
 // Reads all inputs once: cleans in parallel, gives the pieces in order.
-struct Pass {
+struct OpenPass {
   TextSource source;
   PieceCounts counts;
 
   template <class Next, class Make, class Take>
   void run(const char* what, int threads, Next&& more, Make&& make, Take&& take) {
-    Progress progress(what);
+    PassProgress progress(what);
     OrderedWork<std::vector<Work>, std::vector<TextPieces>> work;
     work.next = [&]() -> std::optional<std::vector<Work>> {
       std::vector<Work> bundle;
@@ -92,9 +92,9 @@ class LineHashes {
 
   void add(const TextPieces& block) {
     for (size_t i = 0; i < block.pieces.size(); ++i) {
-      const Piece& p = block.pieces[i];
+      const TextPiece& p = block.pieces[i];
       if (!p.continues) finish();
-      if (p.kind != Piece::text) continue;
+      if (p.kind != TextPiece::text) continue;
       if (!p.continues && !p.cut) {
         duplicates_.add(p.hash, block.ordinal(i));
         continue;
@@ -128,11 +128,11 @@ void mark(TextPieces& pieces, const std::vector<uint64_t>& duplicates) {
 
 void tokenize(TextPieces& pieces, TextEncoder& encoder, Deduplicate deduplicate) {
   bool dropped = false;
-  for (Piece& p : pieces.pieces) {
-    if (p.kind == Piece::border) dropped = false;
+  for (TextPiece& p : pieces.pieces) {
+    if (p.kind == TextPiece::border) dropped = false;
     dropped = p.duplicate || (dropped && (p.continues || deduplicate == Deduplicate::document));
     p.first_token = p.last_token = pieces.tokens.size();
-    if (p.kind != Piece::text || dropped) continue;
+    if (p.kind != TextPiece::text || dropped) continue;
     const std::vector<int32_t> ids = encoder.encode(pieces.text_of(p));
     pieces.tokens.insert(pieces.tokens.end(), ids.begin(), ids.end());
     p.last_token = pieces.tokens.size();
@@ -147,9 +147,9 @@ SplitReport report_of(const TokenShardsWriter& w, int64_t documents) {
           .characters = w.characters()};
 }
 
-class Preparation {
+class TextPreparing {
  public:
-  Preparation(const Tokenizer& tokenizer, const TextPreparation& settings, std::vector<TextFile> files)
+  TextPreparing(const Tokenizer& tokenizer, const TextPreparation& settings, std::vector<TextFile> files)
       : tokenizer_(tokenizer), settings_(settings), files_(std::move(files)) {}
 
   TextReport run() {
@@ -173,7 +173,7 @@ class Preparation {
         {.append = {}, .end = {}, .seen = [&](const Hash128& h, uint64_t ordinal) { duplicates_->add(h, ordinal); }},
         Deduplicate::none, 0);
     LineHashes lines(*duplicates_);
-    Pass pass{TextSource(files_), {}};
+    OpenPass pass{TextSource(files_), {}};
     pass.run(
         "looking for duplicates", settings_.threads, [](Work&) {},
         [&](Work&& w) { return make_pieces(w.block, settings_.pieces); },
@@ -203,7 +203,7 @@ class Preparation {
                                 .seen = {}};
     DocumentAssembler documents(output, settings_.deduplicate, settings_.validation_fraction);
     TextEncoder encoder(tokenizer_, settings_.threads);
-    Pass pass{TextSource(files_), {}};
+    OpenPass pass{TextSource(files_), {}};
     pass.run(
         "tokenizing", settings_.threads,
         [&](Work& w) {
@@ -249,7 +249,7 @@ TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& setti
   if (!settings.overwrite)
     if (const auto before = finished_report(settings.output, described)) return *before;
   begin_output(settings.output, "hinoki data text");
-  const TextReport report = Preparation(tokenizer, settings, std::move(files)).run();
+  const TextReport report = TextPreparing(tokenizer, settings, std::move(files)).run();
   write_file_durably((settings.output / "spiece.model").string(), tokenizer.bytes());
   write_file_durably((settings.output / kPrepareReport).string(), report_json(described, report));
   fs::remove(settings.output / kUnfinished);
@@ -257,12 +257,12 @@ TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& setti
 }
 
 void for_each_line(const TextPreparation& settings, const std::function<void(std::string_view)>& line) {
-  Pass pass{TextSource(list_text_files(settings.inputs)), {}};
+  OpenPass pass{TextSource(list_text_files(settings.inputs)), {}};
   pass.run(
       "reading", settings.threads, [](Work&) {}, [&](Work&& w) { return make_pieces(w.block, settings.pieces); },
       [&](TextPieces& block) {
-        for (const Piece& p : block.pieces)
-          if (p.kind == Piece::text) line(block.text_of(p));
+        for (const TextPiece& p : block.pieces)
+          if (p.kind == TextPiece::text) line(block.text_of(p));
       });
 }
 

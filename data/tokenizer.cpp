@@ -14,7 +14,6 @@
 namespace hinoki {
 namespace {
 
-constexpr std::string_view kSpace = "\u2581";
 constexpr size_t kKeptPieces = 1 << 14;
 constexpr uintmax_t kLargestModel = uintmax_t{256} << 20;
 
@@ -32,11 +31,11 @@ std::string with_symbol(std::string_view text) {
 std::string with_spaces(std::string_view piece) {
   std::string out;
   while (!piece.empty()) {
-    const size_t at = piece.find(kSpace);
+    const size_t at = piece.find(kPieceSpace);
     out += piece.substr(0, at);
     if (at == piece.npos) break;
     out += ' ';
-    piece.remove_prefix(at + kSpace.size());
+    piece.remove_prefix(at + kPieceSpace.size());
   }
   return out;
 }
@@ -101,7 +100,8 @@ Tokenizer Tokenizer::from_bytes(std::string model, const std::string& name) {
     s.newline = Newline::symbol;
     s.surfaces[symbol] = "\n";
   }
-  const std::string doubled = p.DecodePieces(std::vector<std::string>{std::string(kSpace), std::string(kSpace), "a"});
+  const std::string doubled =
+      p.DecodePieces(std::vector<std::string>{std::string(kPieceSpace), std::string(kPieceSpace), "a"});
   using Leading = State::Leading;
   s.leading = doubled == "  a" ? Leading::kept : doubled == " a" ? Leading::one_dropped : Leading::all_dropped;
 
@@ -175,7 +175,7 @@ std::string StreamDecoder::feed(int32_t id) {
   begun_ |= !text.empty();
   std::string_view surface = s.surfaces[id];
   using Leading = Tokenizer::State::Leading;
-  if (!begun_ && s.leading != Leading::kept && s.pieces[id].starts_with(kSpace)) {
+  if (!begun_ && s.leading != Leading::kept && s.pieces[id].starts_with(kPieceSpace)) {
     surface.remove_prefix(1);
     begun_ = s.leading == Leading::one_dropped;
   }

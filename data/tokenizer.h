@@ -15,6 +15,7 @@ namespace hinoki {
 
 enum class Newline { plain, symbol };
 inline constexpr std::string_view kNewlineSymbol = "<NL>";
+inline constexpr std::string_view kPieceSpace = "\u2581";  // stands in pieces for a blank
 
 struct ExplainedPiece;
 

@@ -9,9 +9,9 @@ namespace hinoki {
 namespace {
 
 // Walks the fields of one protobuf message.
-class Fields {
+class ProtoFields {
  public:
-  Fields(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  ProtoFields(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
 
   bool next() {
     if (at_ == bytes_.size()) return false;
@@ -70,7 +70,7 @@ class Fields {
   std::string_view body_;
 };
 
-PieceKind kind_of(Fields piece) {
+PieceKind kind_of(ProtoFields piece) {
   auto kind = PieceKind::normal;
   while (piece.next())
     if (piece.number() == 3) kind = PieceKind(piece.value());
@@ -146,14 +146,14 @@ class Trie {
 SpieceSpec spiece_spec(std::string_view model, const std::string& name) {
   enum Message { piece = 1, trainer = 2, normalizer = 3 };
   SpieceSpec spec;
-  for (Fields part(model, name); part.next();) {
-    if (part.number() == piece) spec.kinds.push_back(kind_of(Fields(part.body(), name)));
-    for (Fields f(part.number() == trainer ? part.body() : "", name); f.next();) {
+  for (ProtoFields part(model, name); part.next();) {
+    if (part.number() == piece) spec.kinds.push_back(kind_of(ProtoFields(part.body(), name)));
+    for (ProtoFields f(part.number() == trainer ? part.body() : "", name); f.next();) {
       if (f.number() == 3) spec.unigram = f.value() == 1;
       if (f.number() == 24) spec.whitespace_as_suffix = f.flag();
       if (f.number() == 35) spec.byte_fallback = f.flag();
     }
-    for (Fields f(part.number() == normalizer ? part.body() : "", name); f.next();) {
+    for (ProtoFields f(part.number() == normalizer ? part.body() : "", name); f.next();) {
       if (f.number() == 2) spec.charsmap = f.body();
       if (f.number() == 3) spec.add_dummy_prefix = f.flag();
       if (f.number() == 4) spec.remove_extra_whitespaces = f.flag();

@@ -12,16 +12,13 @@
 namespace hinoki {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr std::string_view kSpace = "\u2581";
 // Pieces that no text can spell (<s>, <0x41>) lie in the same tree as all others there. Nothing prefers them at this
 // score.
 constexpr double kNeverChosen = -1e6;
 // Noncharacters, which no text for exchange may hold: they stand for things while the normaliser is at work.
 constexpr char32_t kBar = 0x10fffe, kNewline = 0x10ffff;
 
-std::string text_of(char32_t c) {
+std::string utf8_of(char32_t c) {
   std::string out;
   append_utf8(out, c);
   return out;
@@ -45,10 +42,10 @@ std::string pattern_of(const std::set<char32_t>& characters) {
   return out + "]";
 }
 
-Json replace_regex(const std::string& pattern, std::string_view by) {
+OrderedJson replace_regex(const std::string& pattern, std::string_view by) {
   return {{"type", "Replace"}, {"pattern", {{"Regex", pattern}}}, {"content", by}};
 }
-Json replace_text(std::string_view text, std::string_view by) {
+OrderedJson replace_text(std::string_view text, std::string_view by) {
   return {{"type", "Replace"}, {"pattern", {{"String", text}}}, {"content", by}};
 }
 
@@ -91,14 +88,14 @@ class ClusterBars {
     }
   }
 
-  void append_to(Json& steps, const std::string& charsmap) const {
-    steps.push_back(replace_regex(places_for_bars(), text_of(kBar)));
+  void append_to(OrderedJson& steps, const std::string& charsmap) const {
+    steps.push_back(replace_regex(places_for_bars(), utf8_of(kBar)));
     const std::string second = bars_to_double();
-    if (!second.empty()) steps.push_back(replace_regex(second, text_of(kBar) + text_of(kBar)));
+    if (!second.empty()) steps.push_back(replace_regex(second, utf8_of(kBar) + utf8_of(kBar)));
     steps.push_back({{"type", "Precompiled"}, {"precompiled_charsmap", base64(charsmap)}});
     if (!joined_.empty()) steps.push_back(replace_regex(bars_inside_joined(), ""));
     steps.push_back({{"type", "NFC"}});
-    steps.push_back(replace_text(text_of(kBar), ""));
+    steps.push_back(replace_text(utf8_of(kBar), ""));
   }
 
  private:
@@ -151,31 +148,31 @@ class ClusterBars {
   std::map<char32_t, std::set<char32_t>> joined_to_;     // the same for one mark, of all characters
 };
 
-Json normalizer(const Tokenizer& tokenizer, const SpieceSpec& spec, const std::string& name) {
-  Json steps = Json::array();
+OrderedJson normalizer(const Tokenizer& tokenizer, const SpieceSpec& spec, const std::string& name) {
+  OrderedJson steps = OrderedJson::array();
   // The newline becomes a piece that the model finds by its score, the highest of all; no entry may touch it on the
   // way.
   const bool symbol = tokenizer.newline() == Newline::symbol;
-  if (symbol) steps.push_back(replace_text("\n", text_of(kNewline)));
+  if (symbol) steps.push_back(replace_text("\n", utf8_of(kNewline)));
   if (!spec.charsmap.empty()) ClusterBars(replacements(spec.charsmap, name)).append_to(steps, spec.charsmap);
   if (spec.remove_extra_whitespaces) {
     steps.push_back(replace_regex("\\A +| +\\z", ""));
     steps.push_back(replace_regex(" +", " "));
   }
   if (spec.add_dummy_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", " "}});
-  if (spec.escape_whitespaces) steps.push_back(replace_text(" ", kSpace));
-  if (symbol) steps.push_back(replace_text(text_of(kNewline), kNewlineSymbol));
+  if (spec.escape_whitespaces) steps.push_back(replace_text(" ", kPieceSpace));
+  if (symbol) steps.push_back(replace_text(utf8_of(kNewline), kNewlineSymbol));
   if (steps.empty()) return nullptr;
   return {{"type", "Sequence"}, {"normalizers", steps}};
 }
 
-Json decoder(const Tokenizer& tokenizer, const SpieceSpec& spec) {
-  Json steps = Json::array();
+OrderedJson decoder(const Tokenizer& tokenizer, const SpieceSpec& spec) {
+  OrderedJson steps = OrderedJson::array();
   if (tokenizer.newline() == Newline::symbol) steps.push_back(replace_text(kNewlineSymbol, "\n"));
   if (tokenizer.unknown() >= 0)
     steps.push_back(
         replace_text(tokenizer.piece(tokenizer.unknown()), tokenizer.decode(std::vector{tokenizer.unknown()})));
-  steps.push_back(replace_text(kSpace, " "));
+  steps.push_back(replace_text(kPieceSpace, " "));
   if (spec.byte_fallback) steps.push_back({{"type", "ByteFallback"}});
   steps.push_back({{"type", "Fuse"}});
   if (spec.add_dummy_prefix) steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
@@ -183,7 +180,7 @@ Json decoder(const Tokenizer& tokenizer, const SpieceSpec& spec) {
 }
 
 struct Vocabulary {
-  Json pieces = Json::array(), added = Json::array();
+  OrderedJson pieces = OrderedJson::array(), added = OrderedJson::array();
 };
 
 Vocabulary vocabulary(const Tokenizer& tokenizer, const SpieceSpec& spec) {
@@ -207,7 +204,7 @@ Vocabulary vocabulary(const Tokenizer& tokenizer, const SpieceSpec& spec) {
 
 // {"bos_token": "<s>", ...} of the tokens that the model has.
 Json special_tokens(const Tokenizer& tokenizer) {
-  Json out = Json::object();
+  OrderedJson out = OrderedJson::object();
   const auto add = [&](const char* key, int32_t id) {
     if (id >= 0) out[key] = tokenizer.piece(id);
   };
@@ -218,11 +215,11 @@ Json special_tokens(const Tokenizer& tokenizer) {
   return out;
 }
 
-std::string printed(const Json& json) { return json.dump(1) + "\n"; }
+std::string as_file(const OrderedJson& json) { return json.dump(1) + "\n"; }
 
 }  // namespace
 
-Json tokenizer_json(const Tokenizer& tokenizer, const std::string& name) {
+OrderedJson tokenizer_json(const Tokenizer& tokenizer, const std::string& name) {
   const SpieceSpec spec = spiece_spec(tokenizer.bytes(), name);
   require<Exit::data>(spec.unigram && !spec.whitespace_as_suffix, "the tokenizer ", name,
                       " is no unigram model with spaces before words: tokenizer.json is not written for others");
@@ -247,18 +244,19 @@ Json tokenizer_json(const Tokenizer& tokenizer, const std::string& name) {
 void export_tokenizer(const std::filesystem::path& spiece_model, const std::filesystem::path& folder,
                       const std::string& chat_template) {
   const Tokenizer tokenizer = Tokenizer::load(spiece_model);
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false},
-                 // Text that spells </s> is text, as for sentencepiece: nothing outside can forge a control token.
-                 {"split_special_tokens", true}};
-  const Json specials = special_tokens(tokenizer);
+  OrderedJson config = {
+      {"tokenizer_class", "PreTrainedTokenizerFast"},
+      {"clean_up_tokenization_spaces", false},
+      // Text that spells </s> is text, as for sentencepiece: nothing outside can forge a control token.
+      {"split_special_tokens", true}};
+  const OrderedJson specials = special_tokens(tokenizer);
   config.update(specials);
   if (!chat_template.empty()) config["chat_template"] = chat_template;
-  const std::string tokenizer_file = printed(tokenizer_json(tokenizer, spiece_model.string()));
+  const std::string tokenizer_file = as_file(tokenizer_json(tokenizer, spiece_model.string()));
   write_file_durably(folder / "spiece.model", tokenizer.bytes());
   write_file_durably(folder / "tokenizer.json", tokenizer_file);
-  write_file_durably(folder / "tokenizer_config.json", printed(config));
-  write_file_durably(folder / "special_tokens_map.json", printed(specials));
+  write_file_durably(folder / "tokenizer_config.json", as_file(config));
+  write_file_durably(folder / "special_tokens_map.json", as_file(specials));
 }
 
 }  // namespace hinoki

@@ -5,8 +5,8 @@
 // library's composition table; and, if a model has both a dummy prefix and user symbols, spaces beside those.
 #pragma once
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
+#include "core/base/json.h"
 #include "data/tokenizer.h"
 
 namespace hinoki {
@@ -16,6 +16,6 @@ void export_tokenizer(const std::filesystem::path& spiece_model, const std::file
                       const std::string& chat_template = "");
 
 // The contents of tokenizer.json.
-nlohmann::ordered_json tokenizer_json(const Tokenizer& tokenizer, const std::string& name);
+OrderedJson tokenizer_json(const Tokenizer& tokenizer, const std::string& name);
 
 }  // namespace hinoki

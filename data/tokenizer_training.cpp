@@ -11,7 +11,7 @@
 namespace hinoki {
 namespace {
 
-constexpr size_t kLongestLine = 4000;  // the library's own limit is 4192 bytes
+constexpr size_t kLongestSentence = 4000;  // the library's own limit is 4192 bytes
 
 class Lines : public sentencepiece::SentenceIterator {
  public:
@@ -50,7 +50,7 @@ LineSample::LineSample(int64_t limit) : limit_(limit) {
 
 void LineSample::add(std::string_view line) {
   while (!line.empty()) {
-    const size_t cut = cut_at(line, kLongestLine);
+    const size_t cut = cut_at(line, kLongestSentence);
     add_short(line.substr(0, cut));
     line.remove_prefix(cut);
   }

@@ -9,8 +9,6 @@ namespace {
 
 constexpr int64_t kNamed = 5;  // utterances of a kind
 
-double seconds(int64_t samples) { return double(samples) / double(kSampleRate); }
-
 }  // namespace
 
 void TranscribedSpeech::Group::add(const std::string& id) {
@@ -26,8 +24,8 @@ TranscribedSpeech::TranscribedSpeech(const SpeechCorpus& corpus, const CtcVocabu
   if (rules_.hours > 0) draw_hours();
   for (int64_t u = 0; u < corpus.utterances(); ++u)
     if (takes(u)) ++count_, samples_ += corpus.samples(u);
-  const std::string limits[] = {"without a transcript", say("shorter than ", seconds(rules_.least), " s"),
-                                say("longer than ", seconds(rules_.most), " s"),
+  const std::string limits[] = {"without a transcript", say("shorter than ", seconds_of(rules_.least), " s"),
+                                say("longer than ", seconds_of(rules_.most), " s"),
                                 "whose transcript has more characters than the sound has frames"};
   for (int why = 0; why < foreign; ++why)
     if (groups[why].count > 0)

@@ -25,7 +25,7 @@ class TranscribedSpeech {
   TranscribedSpeech(const SpeechCorpus& corpus, const CtcVocabulary& vocabulary, TranscribedRules rules);
 
   int64_t count() const { return count_; }
-  double hours() const { return double(samples_) / double(kSampleRate) / 3600; }
+  double hours() const { return seconds_of(samples_) / 3600; }
   bool takes(int64_t u) const { return takes_[size_t(u)]; }
   std::string transcript(int64_t u) const { return transcript_of(corpus_.texts(u), rules_.transcripts); }
   std::vector<int32_t> labels(int64_t u) const { return vocabulary_.encode(transcript(u)).ids; }

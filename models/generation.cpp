@@ -16,10 +16,10 @@ int64_t room(const CausalLm& model, std::span<const int32_t> prompt, const Gener
   return std::max(length, std::min(positions, length + std::min(positions, options.max_tokens)));
 }
 
-class Batch {
+class GrowingTexts {
  public:
-  Batch(const CausalLm& model, std::span<const std::vector<int32_t>> prompts, const GenerationOptions& options,
-        int64_t first_sample, const Emit& emit)
+  GrowingTexts(const CausalLm& model, std::span<const std::vector<int32_t>> prompts, const GenerationOptions& options,
+               int64_t first_sample, const Emit& emit)
       : model_(model),
         prompts_(prompts),
         options_(options),
@@ -138,7 +138,7 @@ std::vector<Generated> generate_batch(const CausalLm& model, std::span<const std
                                       const GenerationOptions& options, int64_t first_sample, const Emit& emit) {
   for (const auto& prompt : prompts) check_generation(model, prompt, options);
   if (options.max_tokens == 0) return std::vector<Generated>(prompts.size());
-  return Batch(model, prompts, options, first_sample, emit).run();
+  return GrowingTexts(model, prompts, options, first_sample, emit).run();
 }
 
 std::vector<int32_t> generate(const CausalLm& model, const std::vector<int32_t>& prompt,

@@ -9,23 +9,23 @@ namespace hinoki {
 namespace {
 
 // GPT-2 scales what writes into the residual stream by the number of writers.
-Init reading(const Gpt2Config& c) { return normal_init(c.initializer_range); }
-Init writing(const Gpt2Config& c) { return normal_init(c.initializer_range / std::sqrt(2.0 * double(c.n_layer))); }
+Init gpt2_reading(const Gpt2Config& c) { return normal_init(c.initializer_range); }
+Init gpt2_writing(const Gpt2Config& c) { return normal_init(c.initializer_range / std::sqrt(2.0 * double(c.n_layer))); }
 
-struct Layer {
+struct Gpt2Layer {
   LayerNorm norm1, norm2;
   Linear qkv, proj;
   Mlp mlp;
   Dropout attention_dropout, mlp_dropout;
   uint64_t site;
 
-  Layer(Scope s, const Gpt2Config& c)
+  Gpt2Layer(Scope s, const Gpt2Config& c)
       : norm1(s / "ln_1", c.n_embd, c.layer_norm_epsilon),
         norm2(s / "ln_2", c.n_embd, c.layer_norm_epsilon),
-        qkv(s / "attn" / "c_attn", c.n_embd, 3 * c.n_embd, reading(c), true, WeightLayout::in_out),
-        proj(s / "attn" / "c_proj", c.n_embd, c.n_embd, writing(c), true, WeightLayout::in_out),
-        mlp{Linear(s / "mlp" / "c_fc", c.n_embd, c.n_inner, reading(c), true, WeightLayout::in_out),
-            Linear(s / "mlp" / "c_proj", c.n_inner, c.n_embd, writing(c), true, WeightLayout::in_out),
+        qkv(s / "attn" / "c_attn", c.n_embd, 3 * c.n_embd, gpt2_reading(c), true, WeightLayout::in_out),
+        proj(s / "attn" / "c_proj", c.n_embd, c.n_embd, gpt2_writing(c), true, WeightLayout::in_out),
+        mlp{Linear(s / "mlp" / "c_fc", c.n_embd, c.n_inner, gpt2_reading(c), true, WeightLayout::in_out),
+            Linear(s / "mlp" / "c_proj", c.n_inner, c.n_embd, gpt2_writing(c), true, WeightLayout::in_out),
             gelu_form(c.activation_function)},
         attention_dropout(s / "attn" / "resid_dropout", c.resid_pdrop),
         mlp_dropout(s / "mlp" / "dropout", c.resid_pdrop),
@@ -73,17 +73,18 @@ class Gpt2 final : public CausalLm {
  private:
   Gpt2(const Gpt2Config& c, Scope top, Scope root, LanguageHead head)
       : config_(c),
-        wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))),
-        wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, reading(c))),
+        wte_((root / "wte").parameter("weight", {c.vocab_size, c.n_embd}, gpt2_reading(c))),
+        wpe_((root / "wpe").parameter("weight", {c.n_positions, c.n_embd}, gpt2_reading(c))),
         embed_dropout_(root / "drop", c.embd_pdrop),
         layers_(make_layers(root / "h", c)),
         final_norm_(root / "ln_f", c.n_embd, c.layer_norm_epsilon),
         head_(head == LanguageHead::none ? Tensor()
-              : c.tie_word_embeddings    ? wte_
-                                         : (top / "lm_head").parameter("weight", {c.vocab_size, c.n_embd}, reading(c))) {}
+              : c.tie_word_embeddings
+                  ? wte_
+                  : (top / "lm_head").parameter("weight", {c.vocab_size, c.n_embd}, gpt2_reading(c))) {}
 
-  static std::vector<Layer> make_layers(Scope s, const Gpt2Config& c) {
-    std::vector<Layer> layers;
+  static std::vector<Gpt2Layer> make_layers(Scope s, const Gpt2Config& c) {
+    std::vector<Gpt2Layer> layers;
     for (int64_t i = 0; i < c.n_layer; ++i) layers.emplace_back(s / i, c);
     return layers;
   }
@@ -99,7 +100,7 @@ class Gpt2 final : public CausalLm {
     return residual_stream(
         embed_dropout_(embedded, pass), norm1(0), int64_t(layers_.size()),
         [this, pass, attend](int64_t i, const Tensor& x, const Tensor& normed) {
-          const Layer& layer = layers_[i];
+          const Gpt2Layer& layer = layers_[i];
           const Tensor attended = from_input(
               [&layer, attend, i](const Tensor& in) { return layer.proj(attend(i, layer.qkv(in))); }, normed);
           const Normed middle = layer.norm2(x, layer.attention_dropout(attended, pass));
@@ -115,7 +116,7 @@ class Gpt2 final : public CausalLm {
   Gpt2Config config_;
   Tensor wte_, wpe_;
   Dropout embed_dropout_;
-  std::vector<Layer> layers_;
+  std::vector<Gpt2Layer> layers_;
   LayerNorm final_norm_;
   Tensor head_;
 };

@@ -12,10 +12,10 @@ namespace {
 
 // gpt-neox's initialisations: small_init (Nguyen & Salazar 2019) for what reads the residual stream, wang_init
 // (2 / (layers * sqrt(width))) for what writes into it.
-Init reading(const GptNeoxConfig& c) {
+Init neox_reading(const GptNeoxConfig& c) {
   return normal_init(c.init == "hf" ? c.initializer_range : std::sqrt(2 / (5 * double(c.hidden_size))));
 }
-Init writing(const GptNeoxConfig& c) {
+Init neox_writing(const GptNeoxConfig& c) {
   return normal_init(c.init == "hf" ? c.initializer_range
                                     : 2 / (double(c.num_hidden_layers) * std::sqrt(double(c.hidden_size))));
 }
@@ -27,8 +27,8 @@ struct Attention {
   uint64_t site;
 
   Attention(Scope s, const GptNeoxConfig& c)
-      : qkv(s / "query_key_value", c.hidden_size, 3 * c.hidden_size, reading(c), c.attention_bias),
-        dense(s / "dense", c.hidden_size, c.hidden_size, writing(c), c.attention_bias),
+      : qkv(s / "query_key_value", c.hidden_size, 3 * c.hidden_size, neox_reading(c), c.attention_bias),
+        dense(s / "dense", c.hidden_size, c.hidden_size, neox_writing(c), c.attention_bias),
         heads(c.num_attention_heads),
         dropout(c.attention_dropout),
         site(s.site()) {}
@@ -49,18 +49,18 @@ struct Attention {
   }
 };
 
-struct Layer {
+struct NeoxLayer {
   LayerNorm norm1, norm2;
   Attention attention;
   Mlp mlp;
   Dropout attention_dropout, mlp_dropout;
 
-  Layer(Scope s, const GptNeoxConfig& c)
+  NeoxLayer(Scope s, const GptNeoxConfig& c)
       : norm1(s / "input_layernorm", c.hidden_size, c.layer_norm_eps),
         norm2(s / "post_attention_layernorm", c.hidden_size, c.layer_norm_eps),
         attention(s / "attention", c),
-        mlp{Linear(s / "mlp" / "dense_h_to_4h", c.hidden_size, c.intermediate_size, reading(c)),
-            Linear(s / "mlp" / "dense_4h_to_h", c.intermediate_size, c.hidden_size, writing(c)),
+        mlp{Linear(s / "mlp" / "dense_h_to_4h", c.hidden_size, c.intermediate_size, neox_reading(c)),
+            Linear(s / "mlp" / "dense_4h_to_h", c.intermediate_size, c.hidden_size, neox_writing(c)),
             gelu_form(c.hidden_act)},
         attention_dropout(s / "post_attention_dropout", c.hidden_dropout),
         mlp_dropout(s / "post_mlp_dropout", c.hidden_dropout) {}
@@ -71,14 +71,15 @@ class GptNeox final : public CausalLm {
   GptNeox(const GptNeoxConfig& config, Scope root, LanguageHead head)
       : config_(config),
         embed_in_((root / "gpt_neox" / "embed_in")
-                      .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))),
+                      .parameter("weight", {config.vocab_size, config.hidden_size}, neox_reading(config))),
         embed_dropout_(root / "gpt_neox" / "emb_dropout", config.hidden_dropout),
         layers_(make_layers(root / "gpt_neox" / "layers", config)),
         final_norm_(root / "gpt_neox" / "final_layer_norm", config.hidden_size, config.layer_norm_eps),
-        head_(head == LanguageHead::none  ? Tensor()
-              : config.tie_word_embeddings ? embed_in_
-                                           : (root / "embed_out")
-                                                 .parameter("weight", {config.vocab_size, config.hidden_size}, reading(config))) {}
+        head_(head == LanguageHead::none ? Tensor()
+              : config.tie_word_embeddings
+                  ? embed_in_
+                  : (root / "embed_out")
+                        .parameter("weight", {config.vocab_size, config.hidden_size}, neox_reading(config))) {}
 
   Tensor hidden(const Tensor& ids, const Tensor& segments, const Pass& pass,
                 std::vector<Tensor>* states) const override {
@@ -111,8 +112,8 @@ class GptNeox final : public CausalLm {
   int64_t max_positions() const override { return config_.max_position_embeddings; }
 
  private:
-  static std::vector<Layer> make_layers(Scope s, const GptNeoxConfig& c) {
-    std::vector<Layer> layers;
+  static std::vector<NeoxLayer> make_layers(Scope s, const GptNeoxConfig& c) {
+    std::vector<NeoxLayer> layers;
     for (int64_t i = 0; i < c.num_hidden_layers; ++i) layers.emplace_back(s / i, c);
     return layers;
   }
@@ -144,7 +145,7 @@ class GptNeox final : public CausalLm {
   // Sequential: a = x + attention(norm1(x)), y = a + mlp(norm2(a)). Parallel: y = x + attention(norm1(x)) +
   // mlp(norm2(x)).
   Normed step(int64_t i, const Tensor& x, const Tensor& attended, const Pass& pass) const {
-    const Layer& layer = layers_[i];
+    const NeoxLayer& layer = layers_[i];
     const LayerNorm& next = norm1(i + 1);
     const Inner inner =
         inner_array(i, config_.num_hidden_layers, x.numel() / x.size(-1), config_.intermediate_size);
@@ -160,7 +161,7 @@ class GptNeox final : public CausalLm {
   GptNeoxConfig config_;
   Tensor embed_in_;
   Dropout embed_dropout_;
-  std::vector<Layer> layers_;
+  std::vector<NeoxLayer> layers_;
   LayerNorm final_norm_;
   Tensor head_;
   mutable RotaryTable table_;

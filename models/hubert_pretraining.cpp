@@ -50,7 +50,7 @@ Targets find_targets(const HubertInput& input, const Tensor& labels, const Huber
   return targets;
 }
 
-Tensor on_device(const std::vector<int32_t>& values, Device device) {
+Tensor numbers_on(const std::vector<int32_t>& values, Device device) {
   return to_device(from_values<int32_t>({int64_t(values.size())}, values), device);
 }
 
@@ -88,8 +88,8 @@ HubertForPretraining::Loss HubertForPretraining::loss(const HubertInput& input, 
   const Targets targets = find_targets(input, labels, hubert.config());
   const Device device = hubert.device();
   const Trace trace("loss");
-  Tensor x = meet(out.hidden, on_device(targets.frames, device));
-  const Tensor entropy = linear_cross_entropy(std::move(x), clusters(), on_device(targets.labels, device));
+  Tensor x = meet(out.hidden, numbers_on(targets.frames, device));
+  const Tensor entropy = linear_cross_entropy(std::move(x), clusters(), numbers_on(targets.labels, device));
 
   const int64_t batch = out.features.size(0), time = out.features.size(1), dim = out.features.size(2);
   const Tensor weights = zeros({batch, time}, DType::f32);
@@ -113,8 +113,8 @@ HubertForPretraining::Predictions HubertForPretraining::predict(const HubertInpu
   const Targets targets =
       frames.defined() ? Targets(frames, labels) : find_targets(input, labels, hubert.config());
   const Device device = hubert.device();
-  const Tensor x = meet(hidden, on_device(targets.frames, device)), w = clusters();
-  Predictions p{.losses = linear_cross_entropy_rows(x, w, on_device(targets.labels, device)),
+  const Tensor x = meet(hidden, numbers_on(targets.frames, device)), w = clusters();
+  Predictions p{.losses = linear_cross_entropy_rows(x, w, numbers_on(targets.labels, device)),
                 .likely = {},
                 .labels = targets.labels};
   const Tensor logits = to_device(cast(linear(x, w), wide(x.dtype())), Device::cpu);

@@ -20,7 +20,7 @@ std::string read_class(const Json& json, const std::string& file) {
   return classes[0];
 }
 
-HubertFolder read_config(const Json& json, const std::string& file) {
+HubertFolder read_folder_config(const Json& json, const std::string& file) {
   require<Exit::data>(json_member(json, "model_type", Json::value_t::string, file) == "hubert", file, ": model_type ",
                       json["model_type"].dump(), " is not hubert");
   HubertFolder folder;
@@ -55,7 +55,7 @@ std::string read_model_type(const std::string& folder) {
 
 HubertFolder read_hubert_config(const std::string& folder) {
   const std::string file = folder + "/config.json", processor = folder + "/preprocessor_config.json";
-  HubertFolder config = read_config(read_json_object(file), file);
+  HubertFolder config = read_folder_config(read_json_object(file), file);
   config.normalize = config.model.feat_extract_norm == "layer";
   if (!is_file(processor)) return config;
   const Json json = read_json_object(processor);

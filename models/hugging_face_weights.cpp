@@ -19,7 +19,7 @@ bool is_legacy(const std::string& name) {
 }
 
 template <class From, class To>
-void convert(std::span<const std::byte> bytes, To* out) {
+void convert_values(std::span<const std::byte> bytes, To* out) {
   parallel_blocks(int64_t(bytes.size() / sizeof(From)), int64_t{1} << 18, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       From x;
@@ -33,16 +33,16 @@ void convert(std::span<const std::byte> bytes, To* out) {
 }
 
 template <class To>
-void convert(const StoredTensor& from, To* out, const std::string& name) {
+void convert_values(const StoredTensor& from, To* out, const std::string& name) {
   switch (from.dtype) {
     case DType::f32:
-      return convert<float>(from.bytes, out);
+      return convert_values<float>(from.bytes, out);
     case DType::f64:
-      return convert<double>(from.bytes, out);
+      return convert_values<double>(from.bytes, out);
     case DType::bf16:
-      return convert<bf16>(from.bytes, out);
+      return convert_values<bf16>(from.bytes, out);
     case DType::f16:
-      return convert<f16>(from.bytes, out);
+      return convert_values<f16>(from.bytes, out);
     default:
       fail<Exit::data>("weights: ", name, " holds ", from.dtype, ", not a float type");
   }
@@ -129,7 +129,7 @@ Tensor WeightSource::get(const std::string& name, const Shape& shape) const {
   if (stays)
     std::memcpy(copy.data(), t.bytes.data(), t.bytes.size());
   else
-    convert(t, copy.as<float>(), name);
+    convert_values(t, copy.as<float>(), name);
   return copy;
 }
 
@@ -147,7 +147,7 @@ void WeightSource::fill(Parameters& parameters, std::string_view may_lack) const
     const bool needed = !p.training_only && (may_lack.empty() || !p.name.starts_with(may_lack));
     if (!needed && !weights_->contains(stored_name(p.name))) continue;
     const Tensor values = empty(p.shape, parameters.master_dtype());
-    visit_float(values.dtype(), [&]<class T>() { convert(find(p.name, p.shape), values.as<T>(), p.name); });
+    visit_float(values.dtype(), [&]<class T>() { convert_values(find(p.name, p.shape), values.as<T>(), p.name); });
     parameters.set(p, values);
   }
   check_all_used(parameters);

@@ -6,6 +6,8 @@
   tested   every op and every kernel has tests/**/<stem>_test.cpp, and every function of core/ops.h stands in a test by op_check
   roofline every CUDA kernel stands in docs/kernels-roofline.md with what it should reach
   mutants  every barrier, wait, commit and planted bug of scripts/mutants.py stands in docs/kernels-mutants.md, and no others
+  names    what an unnamed namespace of the program holds is called like nothing else there, so that its files can be
+           compiled together (HINOKI_UNITY) and mean the same
   paths    nothing names a place of the machine it was written on
 
 Exits 1 if one is broken. --self-test breaks each in a temporary tree and expects to be told."""
@@ -132,6 +134,33 @@ def check_mutants(files):
             yield f"{TABLE} has a row of what is no more: {row}"
 
 
+HIDDEN = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.M | re.S)
+DECLARED = re.compile(r"^(?:struct|class|enum class|enum|union|using) (\w+)(?= |;)|"
+                      r"^(?![#}/\s]|using |namespace |return )[^=({\n]*?(?<=[ *&])(\w+)(?:\[\w*\])?(?: = |\(|\{|;)", re.M)
+TEMPLATE = re.compile(r"^template <.*>\n?", re.M)
+
+
+def declared(text):
+    return {match.group(1) or match.group(2) for match in DECLARED.finditer(TEMPLATE.sub("", text))}
+
+
+def check_names(files):
+    owners = defaultdict(set)
+    for path, text in files.items():
+        if path.endswith(".h") and floor_of(path) is not None and not path.startswith("kernels/"):
+            for name in declared(text):
+                owners[name].add(path)
+    hidden = {path: declared("".join(HIDDEN.findall(text))) for path, text in files.items()
+              if path.endswith(".cpp") and floor_of(path) is not None and not path.startswith("kernels/")}
+    for path, names in hidden.items():
+        for name in names:
+            owners[name].add(path)
+    for path, names in hidden.items():
+        for name in sorted(names):
+            if others := owners[name] - {path}:
+                yield f"{path} hides a {name}, and there is one in {min(others)}: call it what it is"
+
+
 def check_paths(files):
     for path, text in files.items():
         if path == "scripts/house_rules.py":
@@ -142,7 +171,7 @@ def check_paths(files):
 
 
 RULES = {"floors": check_floors, "length": check_length, "exits": check_exits, "tested": check_tested,
-         "roofline": check_roofline, "mutants": check_mutants, "paths": check_paths}
+         "roofline": check_roofline, "mutants": check_mutants, "names": check_names, "paths": check_paths}
 
 
 def violations(files):
@@ -174,7 +203,9 @@ SOUND = {
     "core/ops.h": "Tensor linear(const Tensor& x);\n",
     "core/ops/linear.cpp": '#include "kernels/gemm.h"\n// exit( and abort( in words\nconst char* s = "exit(1)";\nx.exit();\n',
     "data/text.h": '#include "core/base/check.h"\n',
-    "models/gpt.h": '#include "core/base/check.h"\n',
+    "data/text.cpp": "namespace {\nusing Clock = int;\nvoid run(int a) {\n  int inner = 1;\n}\nconst int* kMost;\n}  // namespace\nvoid shown() {}\n",
+    "models/gpt.cpp": "namespace {\nvoid inner(std::function<double(int)> f);\n}  // namespace\nvoid shown(int a) {}\n",
+    "models/gpt.h": '#include "core/base/check.h"\nstruct Gpt {\n  int inner;\n};\n',
     "train/main.cpp": '#include "models/gpt.h"\nint main() { std::abort(); }\n',
     "tests/kernels/gemm_test.cpp": '#include "kernels/gemm.h"\n',
     "tests/ops/linear_test.cpp": "check_op(linear(x))\n" + "x\n" * (LONGEST - 1),
@@ -205,6 +236,10 @@ BROKEN = [  # (rule, path, text or None: without the file)
     ("mutants", "kernels/cuda/more.h", "inline void add() {\n  cp_async_wait<0>();\n}\n"),
     ("mutants", "kernels/gemm.cu", "template <class T>\n__global__ void multiply(T* a) {\n  __syncthreads();\n}\n"),
     ("mutants", "scripts/planted_bugs.txt", "kernels/gemm.cu\n- const T* a\n+ T* a\n"),
+    ("names", "core/ops/linear.cpp", "namespace {\n\ntemplate <class T>\nstd::map<int, T> run(\n    int a) {\n}\n}  // namespace\n"),
+    ("names", "core/ops/linear.cpp", "namespace {\nstruct Gpt {\n};\n}  // namespace\n"),
+    ("names", "core/ops/linear.cpp", "namespace {\nconstexpr int kMost = 3;\n}  // namespace\n"),
+    ("names", "core/ops/linear.cpp", "namespace {\nusing Clock = int;\n}  // namespace\n"),
     ("paths", "README.md", "See /work/main/README.md\n"),
     ("paths", "scripts/x.sh", "cd /home/me/hinoki\n"),
     ("paths", "tests/a_test.cpp", 'open("/root/x");\n'),

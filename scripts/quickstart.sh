@@ -19,7 +19,7 @@ stage "packages"
 bash scripts/setup.sh
 
 stage "build: kernels for this CPU alone"
-cmake --preset release -DHINOKI_BUILD_TESTS=OFF -DHINOKI_CPU=native >/dev/null
+cmake --preset release -DHINOKI_BUILD_TESTS=OFF -DHINOKI_CPU=native -DHINOKI_UNITY=ON >/dev/null
 cmake --build --preset release --target hinoki
 
 stage "corpus: Japanese manuals, help texts and stories out of Debian packages"

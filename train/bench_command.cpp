@@ -99,7 +99,7 @@ void print_decode(const DecodeBenchmark& what, bool json) {
   }
 }
 
-void print_text(const std::string& tokenizer, const std::string& input) {
+void print_text_speed(const std::string& tokenizer, const std::string& input) {
   const int threads = pool().threads();
   const TextSpeed s = bench_text(tokenizer, input, threads);
   const double megabytes = double(s.bytes) / 1e6;
@@ -200,7 +200,7 @@ void add_bench_command(CLI::App& app) {
       ->type_name("PATH")
       ->required();
   text->add_option("--input", paths->second, "A file or folder of UTF-8 text to encode")->type_name("PATH")->required();
-  text->callback([paths] { print_text(paths->first, paths->second); });
+  text->callback([paths] { print_text_speed(paths->first, paths->second); });
   auto* each = command->add_subcommand("kernels", "Each kernel of a device beside what the device reaches at most");
   auto options = std::make_shared<KernelOptions>();
   each->add_option("--device", options->device, "Whose kernels: cpu or cuda")

@@ -12,7 +12,7 @@ struct Arrays {
 };
 
 // Forward and both gradients. The first layer is bound by memory, and nobody wants the gradient of a waveform.
-void measure_layer(KernelBench& bench, const std::string& name, const kernels::Conv1dShape& s) {
+void measure_conv1d(KernelBench& bench, const std::string& name, const kernels::Conv1dShape& s) {
   const DType sums = wide(s.dtype);
   const Arrays a{.x = bench.random({s.batch, s.time, s.in}, s.dtype),
                  .weight = bench.random({s.out, s.in / s.groups, s.kernel}, s.dtype),
@@ -115,7 +115,7 @@ void measure_convolutions(KernelBench& bench, DType dtype, bool tiny) {
                                  .gelu_input = layer > 0,
                                  .dtype = dtype};
     time = frames;
-    measure_layer(bench, say("conv1d, layer ", layer), s);
+    measure_conv1d(bench, say("conv1d, layer ", layer), s);
     if (layer == 0) measure_group_norm(bench, batch, time, channels, dtype);
   }
   const int64_t taps = tiny ? 4 : 128;
@@ -130,7 +130,7 @@ void measure_convolutions(KernelBench& bench, DType dtype, bool tiny) {
                                  .groups = 16,
                                  .pad_left = taps / 2,
                                  .dtype = dtype};
-    measure_layer(bench, say("conv1d, positional, ", width), s);
+    measure_conv1d(bench, say("conv1d, positional, ", width), s);
   }
   measure_weight_norm(bench, tiny ? 96 : 768 * 48, taps, dtype);
 }

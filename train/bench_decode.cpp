@@ -1,19 +1,14 @@
 #include "train/bench_decode.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "core/base/clock.h"
 #include "core/base/half.h"
 #include "models/model.h"
 #include "models/token_lines.h"
 
 namespace hinoki {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double milliseconds(Clock::time_point a, Clock::time_point b) {
-  return std::chrono::duration<double, std::milli>(b - a).count();
-}
 
 ModelConfig config_of(const DecodeBenchmark& what) {
   struct Size {
@@ -85,9 +80,9 @@ DecodeTimes bench_decode(const DecodeBenchmark& what) {
     for (int64_t b = 0; b < what.batch; ++b) rows.push_back({int32_t(b), tokens[size_t(b)], b});
     std::vector<double> steps;
     for (int64_t i = 0; i <= what.tokens; ++i) {
-      const auto start = Clock::now();
+      const double start = steady_seconds();
       const auto drawn = lines.grow(rows);
-      const double ms = milliseconds(start, Clock::now());
+      const double ms = 1e3 * (steady_seconds() - start);
       if (i == 0)
         times.prefill_ms = std::min(times.prefill_ms, ms);
       else

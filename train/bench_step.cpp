@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 
+#include "core/base/clock.h"
 #include "core/base/device.h"
 #include "core/base/scratch.h"
 #include "models/model.h"
@@ -17,11 +17,6 @@
 
 namespace hinoki {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double milliseconds(Clock::time_point a, Clock::time_point b) {
-  return std::chrono::duration<double, std::milli>(b - a).count();
-}
 
 // How long the threads of this process have waited for a core, in milliseconds (0 where the kernel does not say).
 double waited_ms() {
@@ -119,7 +114,7 @@ Problem hubert_problem(const StepBenchmark& what, Parameters& parameters) {
   HubertConfig c;
   c.train.batch = what.batch ? what.batch : size.batch;
   const int64_t samples = what.sequence ? what.sequence : size.seconds * kSampleRate;
-  c.data.crop_seconds = double(samples) / double(kSampleRate);
+  c.data.crop_seconds = seconds_of(samples);
   c.targets.classes = 500;
   c.model.hidden_size = size.width, c.model.intermediate_size = 4 * size.width;
   c.model.num_hidden_layers = size.layers, c.model.num_attention_heads = size.heads;
@@ -142,13 +137,13 @@ Problem hubert_problem(const StepBenchmark& what, Parameters& parameters) {
   const HubertCost cost = hubert_row_cost(c);
   const double flops = double(rows) * (cost.total() - cost.targets) +
                        6 * targets * double(c.targets.final_dim) * double(size.width + c.targets.classes);
-  return {loss, targets, double(rows * samples) / double(kSampleRate), "seconds", flops};
+  return {loss, targets, seconds_of(rows * samples), "seconds", flops};
 }
 
-// Now, when all work asked for is done.
-Clock::time_point now(Device device) {
+// By the clock, when all work asked for is done.
+double milliseconds_at_end(Device device) {
   if (device != Device::cpu) device_table(device).synchronize({});
-  return Clock::now();
+  return 1e3 * steady_seconds();
 }
 
 }  // namespace
@@ -174,21 +169,21 @@ StepTimes bench_step(const StepBenchmark& what) {
   const int64_t tries = what.warmup + 4 * what.steps;
   for (int64_t i = 0, clean = 0; i < tries && (i < what.warmup + what.steps || clean < what.steps); ++i) {
     const double waited = waited_ms();
-    const auto t0 = now(what.device);
+    const double t0 = milliseconds_at_end(what.device);
     parameters.clear_gradients();
     const Tensor loss = problem.loss();
-    const auto t1 = now(what.device);
+    const double t1 = milliseconds_at_end(what.device);
     backward(loss);
-    const auto t2 = now(what.device);
+    const double t2 = milliseconds_at_end(what.device);
     optimizer.update(1e-4, 1.0 / problem.targets, i);
-    const auto t3 = now(what.device);
+    const double t3 = milliseconds_at_end(what.device);
     // Steps beyond those asked for are for the clock alone.
     if (i < what.warmup + what.steps) times.loss = loss.item() / problem.targets;
-    const double total = milliseconds(t0, t3);
+    const double total = t3 - t0;
     const bool quiet = waited_ms() - waited < 0.05 * total;
     if (i < what.warmup) continue;
     clean += quiet;
-    samples.push_back({total, milliseconds(t0, t1), milliseconds(t1, t2), milliseconds(t2, t3), quiet});
+    samples.push_back({total, t1 - t0, t2 - t1, t3 - t2, quiet});
   }
   times.clean = std::count_if(samples.begin(), samples.end(), [](const Sample& s) { return s.clean; });
   if (times.clean >= (what.steps + 1) / 2) std::erase_if(samples, [](const Sample& s) { return !s.clean; });

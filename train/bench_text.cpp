@@ -4,19 +4,15 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <thread>
 #include <unordered_set>
 
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "data/text_prepare.h"
 
 namespace hinoki {
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Pieces of all lines by the library alone, lines handed out in small groups.
 int64_t encode_all(const std::string& model, const std::vector<std::string>& lines, int threads) {
@@ -58,12 +54,12 @@ TextSpeed bench_text(const std::string& tokenizer_path, const std::string& input
   seen.clear();
   speed.lines = int64_t(lines.size());
 
-  double start = now();
+  double start = steady_seconds();
   speed.bare_tokens = encode_all(tokenizer.bytes(), lines, threads);
-  speed.bare_seconds = now() - start;
-  start = now();
+  speed.bare_seconds = steady_seconds() - start;
+  start = steady_seconds();
   const TextReport report = prepare_text(tokenizer, settings);
-  speed.prepare_seconds = now() - start;
+  speed.prepare_seconds = steady_seconds() - start;
   speed.prepare_tokens = report.train.tokens + report.validation.tokens;
   std::filesystem::remove_all(folder);
   return speed;

@@ -15,7 +15,7 @@
 namespace hinoki {
 namespace {
 
-struct Options {
+struct ChatOptions {
   std::string model, system, form = "model";
   std::vector<std::string> stop;
   GenerationOptions generation;
@@ -78,7 +78,7 @@ void answer(const std::string& line, Dialogue& talk) {
 }
 
 // What the folder says, as snapshots of recipe sft do; rinna's where it says nothing.
-std::optional<ChatTemplate> find_template(const Options& o) {
+std::optional<ChatTemplate> find_template(const ChatOptions& o) {
   if (o.form == "none") return std::nullopt;
   if (o.form != "model") return ChatTemplate::named(o.form);
   const std::string jinja = read_chat_template(o.model);
@@ -89,7 +89,7 @@ std::optional<ChatTemplate> find_template(const Options& o) {
   return found;
 }
 
-void run(const Options& o) {
+void chat(const ChatOptions& o) {
   require_utf8("--system", o.system);
   for (const std::string& stop : o.stop) require_utf8("--stop", stop);
   const LoadedModel loaded = open_model(o.model, o.where, o.storage);
@@ -126,7 +126,7 @@ void add_chat_command(CLI::App& app) {
   auto* command = app.add_subcommand("chat",
                                      "Talk with a model: a line in, an answer out. Ctrl-C ends an answer; "
                                      "at the prompt, or a second time, the program");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ChatOptions>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command
       ->add_option("--template", o->form,
@@ -138,7 +138,7 @@ void add_chat_command(CLI::App& app) {
   add_generation_options(*command, o->generation, o->stop);
   add_placement_options(*command, o->where);
   add_storage_option(*command, o->storage);
-  command->callback([o] { run(*o); });
+  command->callback([o] { chat(*o); });
 }
 
 }  // namespace hinoki

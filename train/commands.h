@@ -6,6 +6,8 @@ class App;
 
 namespace hinoki {
 
+using Count = long long;  // what printf takes
+
 void add_bench_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_data_chat_commands(CLI::App& data);      // below `data`

@@ -10,7 +10,7 @@ namespace {
 constexpr uint64_t kGivenUp = ~uint64_t{0};  // in place of a size
 constexpr std::chrono::duration<double> kRollCall{1.5};
 constexpr auto kListening = std::chrono::milliseconds(20);
-constexpr auto kEnd = std::chrono::seconds(5);  // the longest that a good end may take
+constexpr auto kLongestEnd = std::chrono::seconds(5);  // the longest that a good end may take
 
 bool fine(nccl::Result result) { return result == nccl::success || result == nccl::in_progress; }
 
@@ -61,7 +61,8 @@ void NcclCommunicator::finalize() noexcept {
   if (comm_ == nullptr || !fine(library_->comm_finalize(comm_))) return;
   nccl::Result state = nccl::in_progress;
   Patience patience;
-  for (const auto until = Clock::now() + kEnd; state == nccl::in_progress && Clock::now() < until; patience.pause())
+  for (const auto until = Clock::now() + kLongestEnd; state == nccl::in_progress && Clock::now() < until;
+       patience.pause())
     if (library_->comm_get_async_error(comm_, &state) != nccl::success) return;
   if (state == nccl::success && fine(library_->comm_destroy(comm_))) comm_ = nullptr;
 }

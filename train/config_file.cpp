@@ -43,17 +43,17 @@ void refuse_deep_keys(std::string_view text, const std::string& name) {
   }
 }
 
-ConfigNode convert(const toml::node& from, const std::string& name) {
+ConfigNode to_config_node(const toml::node& from, const std::string& name) {
   ConfigNode node;
   node.place = say(name, ":", std::max<int64_t>(1, from.source().begin.line));
   if (const auto* table = from.as_table()) {
     for (const auto& [key, value] : *table) {
       node.keys.emplace_back(key.str());
-      node.items.push_back(convert(value, name));
+      node.items.push_back(to_config_node(value, name));
     }
   } else if (const auto* array = from.as_array()) {
     node.kind = Kind::array;
-    for (const toml::node& value : *array) node.items.push_back(convert(value, name));
+    for (const toml::node& value : *array) node.items.push_back(to_config_node(value, name));
   } else if (const auto* text = from.as_string()) {
     node.kind = Kind::text;
     node.text = text->get();
@@ -199,7 +199,7 @@ ConfigNode parse_config(std::string_view text, const std::string& name) {
                        " bytes");
   refuse_deep_keys(text, name);
   try {
-    return convert(toml::parse(text, std::string_view(name)), name);
+    return to_config_node(toml::parse(text, std::string_view(name)), name);
   } catch (const toml::parse_error& error) {
     fail<Exit::usage>(name, ":", error.source().begin.line, ":", error.source().begin.column, ": ",
                       error.description());

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ConvertOptions {
   std::string from, to, dtype;
 };
 
@@ -60,7 +60,7 @@ Tensor some_output(const LoadedHubert& m) {
   return m.ctc ? m.ctc->forward({.samples = samples}, {}) : m.without_head->forward({.samples = samples}, {}).hidden;
 }
 
-void write_texts(const std::string& folder, const LoadedModel& source, const Options& o, DType dtype) {
+void write_companions(const std::string& folder, const LoadedModel& source, const ConvertOptions& o, DType dtype) {
   std::string tokenizer = Tokenizer::model_path(tokenizer_folder(o.from));
   if (!is_file(tokenizer)) {
     warn(o.from, " holds no spiece.model: the new folder will have no tokenizer");
@@ -73,7 +73,7 @@ void write_texts(const std::string& folder, const LoadedModel& source, const Opt
                              .chat_template = read_chat_template(tokenizer_folder(o.from))});
 }
 
-void write_texts(const std::string& folder, const LoadedHubert& source, const Options& o, DType dtype) {
+void write_companions(const std::string& folder, const LoadedHubert& source, const ConvertOptions& o, DType dtype) {
   write_hubert_texts(folder, source.config, dtype);
   if (!source.ctc) return;
   if (!is_file(o.from + "/vocab.json"))
@@ -84,7 +84,7 @@ void write_texts(const std::string& folder, const LoadedHubert& source, const Op
 
 // Everything is written beside its place and appears by one rename, after it was read again with `load`.
 template <class Load>
-void convert_with(const Options& o, const Load& load) {
+void convert_with(const ConvertOptions& o, const Load& load) {
   std::optional<DType> dtype;
   if (o.dtype == "f32") dtype = DType::f32;
   if (o.dtype == "bf16") dtype = DType::bf16;
@@ -99,7 +99,7 @@ void convert_with(const Options& o, const Load& load) {
   const std::string building = o.to + ".tmp-" + std::to_string(getpid());
   make_directory(building);
   try {
-    write_texts(building, source, o, type_of(source.parameters->all().front()));
+    write_companions(building, source, o, type_of(source.parameters->all().front()));
     write_weights(building, *source.parameters, type_of);
     const Apart apart(some_output(source), some_output(load(building)));
     // Rounding the weights to bf16 moves outputs by about 2^-8 of their size a layer; anything near the size is
@@ -117,7 +117,7 @@ void convert_with(const Options& o, const Load& load) {
   }
 }
 
-void convert(const Options& o) {
+void convert_folder(const ConvertOptions& o) {
   require<Exit::usage>(!fs::exists(o.to), o.to, " exists; name a folder that does not");
   require_model_folder(o.from, {});
   if (read_model_type(o.from) == "hubert")
@@ -126,25 +126,27 @@ void convert(const Options& o) {
     convert_with(o, [](const std::string& folder) { return load_model(folder); });
 }
 
-void add(CLI::App& app, const char* verb, const char* help) {
+void add_conversion(CLI::App& app, const char* verb, const char* help) {
   auto* command = app.add_subcommand(verb, help);
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ConvertOptions>();
   command->add_option("from", o->from, "Snapshot or Hugging Face folder (safetensors; pickles are never read)")
       ->type_name("FOLDER")
       ->required();
   command->add_option("to", o->to, "The folder to write; must not exist")->type_name("FOLDER")->required();
   command->add_option("--dtype", o->dtype, "Of the written weights: f32 or bf16 (default: as they are stored)")
       ->check(CLI::IsMember({"f32", "bf16"}));
-  command->callback([o] { convert(*o); });
+  command->callback([o] { convert_folder(*o); });
 }
 
 }  // namespace
 
 void add_import_command(CLI::App& app) {
-  add(app, "import", "Check a GPT-NeoX, GPT-2 or HuBERT folder of transformers and write it in this program's form");
+  add_conversion(app, "import",
+                 "Check a GPT-NeoX, GPT-2 or HuBERT folder of transformers and write it in this program's form");
 }
 void add_export_command(CLI::App& app) {
-  add(app, "export", "Write the model of a snapshot as a Hugging Face folder, read it again and compare its outputs");
+  add_conversion(app, "export",
+                 "Write the model of a snapshot as a Hugging Face folder, read it again and compare its outputs");
 }
 
 }  // namespace hinoki

@@ -10,7 +10,7 @@
 namespace hinoki {
 namespace {
 
-double row_seconds(const CtcConfig& c) { return double(c.row_samples()) / double(kSampleRate); }
+double row_seconds(const CtcConfig& c) { return seconds_of(c.row_samples()); }
 
 // Pretraining of the same rows, whose output costs next to nothing.
 HubertConfig like_pretraining(const CtcConfig& c) {

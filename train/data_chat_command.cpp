@@ -12,18 +12,17 @@
 namespace hinoki {
 namespace {
 
-struct Arguments {
+struct ChatArguments {
   std::string tokenizer, on_fault = "fail";
   ChatPreparation settings;
 };
 
-void print_split(const char* name, const ChatSplitReport& s, bool pairs) {
-  using Count = long long;
+void print_chat_split(const char* name, const ChatSplitReport& s, bool pairs) {
   std::printf("%-11s %lld %s, %lld tokens, %lld of them to learn\n", name, Count(pairs ? s.examples / 2 : s.examples),
               pairs ? "pairs" : "conversations", Count(s.tokens), Count(s.targets));
 }
 
-void prepare(Arguments& a) {
+void prepare_records(ChatArguments& a) {
   a.settings.skip_faults = a.on_fault == "skip";
   const Tokenizer tokenizer = Tokenizer::load(a.tokenizer);
   make_directory(a.settings.output.string());
@@ -32,17 +31,17 @@ void prepare(Arguments& a) {
   const bool pairs = a.settings.kind == ChatSource::Kind::preferences;
   std::printf("read        %lld files, %lld records, %lld left out\n", (long long)r.files, (long long)r.records,
               (long long)r.faults);
-  print_split("train", r.train, pairs);
-  print_split("validation", r.validation, pairs);
+  print_chat_split("train", r.train, pairs);
+  print_chat_split("validation", r.validation, pairs);
   if (r.faults > 0) warn(r.faults, " of ", r.records, " records cannot be used, the first: ", r.first_fault);
   if (r.validation.examples == 0)
     warn("no record went to the validation split; --validation-fraction ", a.settings.validation_fraction,
          " of so few is none");
 }
 
-void add(CLI::App& data, const char* verb, const char* help, ChatSource::Kind kind) {
+void add_chat_data(CLI::App& data, const char* verb, const char* help, ChatSource::Kind kind) {
   CLI::App* command = data.add_subcommand(verb, help);
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<ChatArguments>();
   a->settings.kind = kind;
   command->add_option("input", a->settings.inputs, "Files (.jsonl, .gz and .zst too) and folders of them")
       ->type_name("PATH")
@@ -72,15 +71,16 @@ void add(CLI::App& data, const char* verb, const char* help, ChatSource::Kind ki
       ->check(CLI::IsMember({"fail", "skip"}))
       ->capture_default_str();
   command->add_flag("--overwrite", a->settings.overwrite, "Replace finished data");
-  command->callback([a] { prepare(*a); });
+  command->callback([a] { prepare_records(*a); });
 }
 
 }  // namespace
 
 void add_data_chat_commands(CLI::App& data) {
-  add(data, "chat", "Conversations to token ids, with what is to be learned marked by position",
-      ChatSource::Kind::conversations);
-  add(data, "preferences", "Questions with a chosen and a rejected answer to token ids", ChatSource::Kind::preferences);
+  add_chat_data(data, "chat", "Conversations to token ids, with what is to be learned marked by position",
+                ChatSource::Kind::conversations);
+  add_chat_data(data, "preferences", "Questions with a chosen and a rejected answer to token ids",
+                ChatSource::Kind::preferences);
 }
 
 }  // namespace hinoki

@@ -11,7 +11,7 @@
 namespace hinoki {
 namespace {
 
-void print(const FittedCodebook& fitted, const ClusterSettings& a) {
+void print_codebook(const FittedCodebook& fitted, const ClusterSettings& a) {
   const auto& [codebook, found] = fitted;
   std::printf("codebook    %s: %lld clusters of %s at %lld frames a second\n", a.output.c_str(),
               static_cast<long long>(codebook.clusters), codebook.features.c_str(),
@@ -22,12 +22,12 @@ void print(const FittedCodebook& fitted, const ClusterSettings& a) {
               std::log(double(codebook.clusters)), std::exp(found.entropy), static_cast<long long>(found.empty));
 }
 
-void run(const ClusterSettings& a) {
+void make_codebook(const ClusterSettings& a) {
   const std::unique_ptr<Communicator> ranks = join_ranks();
   if (!ranks->alone()) set_default_threads(threads_of_a_rank());
   try {
     const FittedCodebook fitted = fit_codebook(*ranks, a);
-    if (ranks->first()) print(fitted, a);
+    if (ranks->first()) print_codebook(fitted, a);
   } catch (const Error& e) {
     ranks->leave(e);
     throw;
@@ -57,7 +57,7 @@ void add_data_clusters_command(CLI::App& data) {
       "codebook (default: the number of ranks)");
   clusters->add_option("--seed", a->seed, "The same seed draws the same frames")->capture_default_str();
   clusters->add_flag("--overwrite", a->overwrite, "Replace a codebook that is there");
-  clusters->callback([a] { run(*a); });
+  clusters->callback([a] { make_codebook(*a); });
 }
 
 }  // namespace hinoki

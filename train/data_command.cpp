@@ -20,40 +20,36 @@ struct DataTextArguments {
   TextPreparation settings;
 };
 
-void print_split(const char* name, const SplitReport& s) {
+void print_text_split(const char* name, const SplitReport& s) {
   std::printf("%-11s %lld documents, %lld tokens, %lld characters, %.2f characters per token, %lld shards\n", name,
-              static_cast<long long>(s.documents), static_cast<long long>(s.tokens),
-              static_cast<long long>(s.characters),
-              s.tokens > 0 ? static_cast<double>(s.characters) / static_cast<double>(s.tokens) : 0.0,
-              static_cast<long long>(s.shards));
+              Count(s.documents), Count(s.tokens), Count(s.characters),
+              s.tokens > 0 ? static_cast<double>(s.characters) / static_cast<double>(s.tokens) : 0.0, Count(s.shards));
 }
 
-void print(const TextReport& r, const std::string& output) {
+void print_text_report(const TextReport& r, const std::string& output) {
   if (r.reused) {
     std::printf("%s already holds this corpus (same settings, same input names and sizes)\n", output.c_str());
   } else {
-    std::printf("read        %lld files (%lld empty), %lld bytes, %lld lines\n", static_cast<long long>(r.files),
-                static_cast<long long>(r.empty_files), static_cast<long long>(r.input_bytes),
-                static_cast<long long>(r.pieces.lines));
+    std::printf("read        %lld files (%lld empty), %lld bytes, %lld lines\n", Count(r.files), Count(r.empty_files),
+                Count(r.input_bytes), Count(r.pieces.lines));
     std::printf("dropped     %lld short lines, %lld duplicate lines, %lld duplicate documents, %lld broken lines\n",
-                static_cast<long long>(r.pieces.short_dropped), static_cast<long long>(r.documents.duplicate_lines),
-                static_cast<long long>(r.documents.duplicate_documents),
-                static_cast<long long>(r.pieces.broken_dropped));
-    std::printf("changed     %lld lines cut for their length, %lld broken bytes replaced\n",
-                static_cast<long long>(r.pieces.cut), static_cast<long long>(r.pieces.broken_replaced));
+                Count(r.pieces.short_dropped), Count(r.documents.duplicate_lines),
+                Count(r.documents.duplicate_documents), Count(r.pieces.broken_dropped));
+    std::printf("changed     %lld lines cut for their length, %lld broken bytes replaced\n", Count(r.pieces.cut),
+                Count(r.pieces.broken_replaced));
   }
-  print_split("train", r.train);
-  print_split("validation", r.validation);
+  print_text_split("train", r.train);
+  print_text_split("validation", r.validation);
 }
 
-void prepare(DataTextArguments& arguments) {
+void prepare_corpus(DataTextArguments& arguments) {
   // What a long text took goes back to the system, and does not wait for its thread to meet the next one.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   arguments.settings.threads = pool().threads();
   const Tokenizer tokenizer = Tokenizer::load(arguments.tokenizer);
   make_directory(arguments.settings.output.string());
   const RunLock lock(arguments.settings.output.string());
-  print(prepare_text(tokenizer, arguments.settings), arguments.settings.output.string());
+  print_text_report(prepare_text(tokenizer, arguments.settings), arguments.settings.output.string());
 }
 
 }  // namespace
@@ -83,7 +79,7 @@ void add_data_command(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   text->add_flag("--overwrite", settings.overwrite, "Replace a finished corpus that was made otherwise");
-  text->callback([arguments] { prepare(*arguments); });
+  text->callback([arguments] { prepare_corpus(*arguments); });
   add_data_chat_commands(*data);
   add_data_speech_command(*data);
   add_data_clusters_command(*data);

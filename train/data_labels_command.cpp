@@ -1,10 +1,10 @@
 // hinoki data labels: a speech corpus and a codebook to labels.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/parallel.h"
@@ -15,14 +15,12 @@
 namespace hinoki {
 namespace {
 
-using Count = long long;  // what printf takes
-
-struct Arguments {
+struct LabelArguments {
   std::string features = "mfcc";
   LabelPreparation settings;
 };
 
-void print_split(const char* name, const LabelSplitReport& s, const LabelOrigin& origin) {
+void print_label_split(const char* name, const LabelSplitReport& s, const LabelOrigin& origin) {
   if (s.utterances == 0) return;
   const LabelUsage usage = usage_of(s.counts);
   std::printf("%-11s %lld labels of %lld utterances, %lld shards (%lld were there)\n", name, Count(s.labels),
@@ -33,7 +31,7 @@ void print_split(const char* name, const LabelSplitReport& s, const LabelOrigin&
               Count(origin.clusters), 100 * usage.commonest);
 }
 
-void print(const LabelReport& r, const std::string& output, double seconds) {
+void print_label_report(const LabelReport& r, const std::string& output, double seconds) {
   if (r.reused)
     std::printf("%s already holds these labels (same speech, same codebook)\n", output.c_str());
   else
@@ -41,13 +39,13 @@ void print(const LabelReport& r, const std::string& output, double seconds) {
                 double(r.train.labels + r.validation.labels) / double(r.origin.rate) / seconds);
   std::printf("codebook    %s: %lld clusters of %s at %lld labels a second\n", r.origin.codebook.c_str(),
               Count(r.origin.clusters), r.origin.features.c_str(), Count(r.origin.rate));
-  print_split("train", r.train, r.origin);
-  print_split("validation", r.validation, r.origin);
+  print_label_split("train", r.train, r.origin);
+  print_label_split("validation", r.validation, r.origin);
   if (r.origin.clusters > 1 && usage_of(r.train.counts).used < 2)
     warn("all labels are the same: there is nothing to learn from them");
 }
 
-void make(const Arguments& a, Communicator& ranks) {
+void label_with(const LabelArguments& a, Communicator& ranks) {
   const std::string output = a.settings.output.string();
   std::optional<RunLock> lock;
   together(ranks, "the folder of labels", [&] {
@@ -55,18 +53,17 @@ void make(const Arguments& a, Communicator& ranks) {
     make_directory(output);
     lock.emplace(output);
   });
-  const auto begun = std::chrono::steady_clock::now();
+  const double begun = steady_seconds();
   const LabelReport report = make_labels(ranks, a.settings, a.features);
-  if (ranks.first())
-    print(report, output, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  if (ranks.first()) print_label_report(report, output, steady_seconds() - begun);
 }
 
-void run(const Arguments& a) {
+void label_corpus(const LabelArguments& a) {
   const std::unique_ptr<Communicator> ranks = join_ranks();
   collect_warnings(!ranks->first());
   if (!ranks->alone()) set_default_threads(threads_of_a_rank());
   try {
-    make(a, *ranks);
+    label_with(a, *ranks);
   } catch (const Error& e) {
     ranks->leave(e);
     throw;
@@ -77,7 +74,7 @@ void run(const Arguments& a) {
 
 void add_data_labels_command(CLI::App& data) {
   CLI::App* labels = data.add_subcommand("labels", "Speech and a codebook to labels, beside the corpus's shards");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<LabelArguments>();
   labels->add_option("corpus", a->settings.corpus, "The folder that `hinoki data speech` made")
       ->type_name("FOLDER")
       ->required();
@@ -93,7 +90,7 @@ void add_data_labels_command(CLI::App& data) {
                    "Windows of 20 ms that are quieter are silence (RMS, dB of full scale), of which training warns")
       ->capture_default_str();
   labels->add_flag("--overwrite", a->settings.overwrite, "Replace finished labels that were made otherwise");
-  labels->callback([a] { run(*a); });
+  labels->callback([a] { label_corpus(*a); });
 }
 
 }  // namespace hinoki

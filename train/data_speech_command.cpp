@@ -1,10 +1,10 @@
 // hinoki data speech: recordings to speech shards.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <map>
 #include <memory>
 
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/parallel.h"
@@ -17,16 +17,12 @@
 namespace hinoki {
 namespace {
 
-using Count = long long;  // what printf takes
-
-double seconds_of(int64_t samples) { return double(samples) / double(kSampleRate); }
-
-void print_split(const char* name, const SpeechSplitReport& s) {
+void print_speech_split(const char* name, const SpeechSplitReport& s) {
   std::printf("%-11s %.3f hours, %lld utterances, %lld with a transcript, %lld with kana, %lld shards\n", name,
               seconds_of(s.samples) / 3600, Count(s.utterances), Count(s.transcribed), Count(s.kana), Count(s.shards));
 }
 
-void print(const SpeechReport& r, const SpeechPreparation& settings, double seconds) {
+void print_speech_report(const SpeechReport& r, const SpeechPreparation& settings, double seconds) {
   const double speech = seconds_of(r.samples()), silence = seconds_of(r.silent_samples);
   if (r.reused)
     std::printf("%s already holds this corpus (same settings, same inputs)\n", settings.output.c_str());
@@ -38,20 +34,20 @@ void print(const SpeechReport& r, const SpeechPreparation& settings, double seco
       "converted   %lld resampled to 16 kHz, %lld mixed down to one channel, %lld from 8 bits; %lld samples clipped\n",
       Count(r.resampled), Count(r.downmixed), Count(r.eight_bit), Count(r.clipped_samples));
   std::printf("silence     %.1f s inside what was kept, %.1f %% of it\n", silence, 100 * silence / speech);
-  print_split("train", r.train);
-  print_split("validation", r.validation);
+  print_speech_split("train", r.train);
+  print_speech_split("validation", r.validation);
   if (silence > speech / 2)
     warn("more than half of the speech is silence (below ", settings.limits.silence_dbfs,
          " dB of full scale): is it recorded too quietly, or uncut?");
 }
 
-void prepare(SpeechPreparation& settings) {
+void prepare_recordings(SpeechPreparation& settings) {
   settings.threads = pool().threads();
   make_directory(settings.output.string());
   const RunLock lock(settings.output.string());
-  const auto begun = std::chrono::steady_clock::now();
+  const double begun = steady_seconds();
   const SpeechReport report = prepare_speech(settings);
-  print(report, settings, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  print_speech_report(report, settings, steady_seconds() - begun);
 }
 
 }  // namespace
@@ -91,7 +87,7 @@ void add_data_speech_command(CLI::App& data) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   speech->add_flag("--overwrite", settings->overwrite, "Replace a finished corpus that was made otherwise");
-  speech->callback([settings] { prepare(*settings); });
+  speech->callback([settings] { prepare_recordings(*settings); });
 }
 
 }  // namespace hinoki

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
 #include "core/base/backend.h"
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/device.h"
 #include "core/base/file.h"
 #include "core/base/isa.h"
@@ -28,9 +28,9 @@ namespace {
 double durable_write_speed(const std::string& folder, int rank) {
   const std::string path = say(folder, "/hinoki-doctor-", getpid(), "-", rank);
   const std::string block(size_t{64} << 20, 'x');
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   write_file_durably(path, block);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = steady_seconds() - start;
   std::filesystem::remove(path);
   return double(block.size()) / seconds / 1e6;
 }
@@ -79,7 +79,7 @@ std::vector<Finding> to_findings(const std::string& text) {
   return findings;
 }
 
-int print(const std::vector<Finding>& findings) {
+int print_findings(const std::vector<Finding>& findings) {
   int problems = 0;
   for (const Finding& f : findings) {
     std::printf("%-4s %-16s %s%s%s\n", f.good ? "ok" : "!!", f.name.c_str(), f.value.c_str(), f.good ? "" : " - ",
@@ -91,7 +91,7 @@ int print(const std::vector<Finding>& findings) {
 
 // One rank of each host looks at the machine, then all look at each other. Rank 0 tells.
 int examine(Communicator& ranks, const std::string& folder) {
-  if (ranks.alone()) return print(examine_machine(folder, 0));
+  if (ranks.alone()) return print_findings(examine_machine(folder, 0));
   const std::vector<RankFacts> facts = gather_facts(ranks, facts_of_this_rank());
   const auto hosts = ranks_of_hosts(facts);
   const auto here = std::find_if(hosts.begin(), hosts.end(),
@@ -106,11 +106,11 @@ int examine(Communicator& ranks, const std::string& folder) {
   int problems = 0;
   for (const auto& [host, its_ranks] : hosts) {
     std::printf("%s, %s\n", host.c_str(), name_ranks(its_ranks).c_str());
-    problems += print(to_findings(machines[size_t(its_ranks[0])]));
+    problems += print_findings(to_findings(machines[size_t(its_ranks[0])]));
   }
   std::printf("%d ranks on %zu %s\n", ranks.size(), hosts.size(), hosts.size() == 1 ? "host" : "hosts");
-  problems += print(compare(facts));
-  return problems + print(trials);
+  problems += print_findings(compare(facts));
+  return problems + print_findings(trials);
 }
 
 void doctor(const std::string& folder, bool needs_gpu) {

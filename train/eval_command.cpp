@@ -12,21 +12,21 @@
 namespace hinoki {
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::string model, corpus, split = "validation";
   int64_t sequence = 256, sequences = 0, batch = 8;
   bool ngrams = true;
   Placement where;
 };
 
-void print(const char* name, const Evaluation& e, double unigram) {
+void print_evaluation(const char* name, const Evaluation& e, double unigram) {
   std::printf("%-22s %7.4f nats/token  perplexity %9.1f  %6.3f bits/character", name, e.nats_per_token, e.perplexity,
               e.bits_per_character);
   if (unigram > 0) std::printf("  %+6.1f %% of the unigram model", 100 * (e.nats_per_token / unigram - 1));
   std::printf("\n");
 }
 
-void run(const Options& o) {
+void evaluate_model(const EvalOptions& o) {
   const LoadedModel loaded = open_model(o.model, o.where);
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   const TokenCorpus held_out(o.corpus, o.split, tokenizer.hash());
@@ -43,17 +43,19 @@ void run(const Options& o) {
     held_out.read(0, tokens);
     const NgramNats nats = ngrams.evaluate(tokens);
     unigram = nats.unigram;
-    print("unigram frequencies", as_evaluation(held_out, nats.unigram * double(nats.tokens), nats.tokens), 0);
-    print("interpolated bigrams", as_evaluation(held_out, nats.bigram * double(nats.tokens), nats.tokens), unigram);
+    print_evaluation("unigram frequencies", as_evaluation(held_out, nats.unigram * double(nats.tokens), nats.tokens),
+                     0);
+    print_evaluation("interpolated bigrams", as_evaluation(held_out, nats.bigram * double(nats.tokens), nats.tokens),
+                     unigram);
   }
-  print("this model", model, unigram);
+  print_evaluation("this model", model, unigram);
 }
 
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
   auto* command = app.add_subcommand("eval", "Perplexity and bits per character of a model over a prepared corpus");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvalOptions>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder with a tokenizer")
       ->type_name("FOLDER")
       ->required();
@@ -76,7 +78,7 @@ void add_eval_command(CLI::App& app) {
   command->add_flag_callback(
       "--no-ngrams", [o] { o->ngrams = false; },
       "Leave out the unigram and bigram models counted on the training split");
-  command->callback([o] { run(*o); });
+  command->callback([o] { evaluate_model(*o); });
 }
 
 }  // namespace hinoki

@@ -11,7 +11,7 @@
 namespace hinoki {
 namespace {
 
-const char* name_of(ConfigNode::Kind kind) {
+const char* kind_name(ConfigNode::Kind kind) {
   constexpr const char* names[] = {"a table", "a list", "a text", "an integer", "a number", "true or false", "a date"};
   return names[static_cast<int>(kind)];
 }
@@ -35,7 +35,7 @@ size_t distance(const std::string& a, const std::string& b) {
 }
 
 [[noreturn]] void fail_type(const ConfigNode& node, const std::string& path, const std::string& wanted) {
-  fail<Exit::usage>(node.place, ": ", path, " must be ", wanted, ", not ", name_of(node.kind));
+  fail<Exit::usage>(node.place, ": ", path, " must be ", wanted, ", not ", kind_name(node.kind));
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 }
 
 void require_kind(const ConfigNode& node, const std::string& path, ConfigNode::Kind kind) {
-  if (node.kind != kind) fail_type(node, path, name_of(kind));
+  if (node.kind != kind) fail_type(node, path, kind_name(kind));
 }
 
 void fail_check(const ConfigNode& table, const std::string& path, const std::string& why) {

@@ -8,25 +8,23 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "train/run_lock.h"
 
 namespace hinoki {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr double kMostSkew = 1;          // seconds: times in logs and of files are compared by people and scripts
 constexpr double kLeastBandwidth = 5e7;  // bytes a second: half of what a network of 1 Gbit/s gives
 constexpr double kLongestTrip = 5e-3;    // seconds: a step waits for a handful of them
 constexpr int64_t kReduced = 16 << 20;   // floats
 
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 double wall_clock() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-std::string milliseconds(double seconds) {
+std::string in_milliseconds(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, "%.*f ms", seconds < 1e-2 ? 2 : 0, 1e3 * seconds);
   return text;
@@ -93,9 +91,9 @@ Finding try_lock(Communicator& ranks, const std::string& folder) {
 double time_round_trip(Communicator& ranks) {
   constexpr int kTrips = 50;
   barrier(ranks, "round trip");
-  const auto start = Clock::now();
+  const double start = steady_seconds();
   for (int i = 0; i < kTrips; ++i) barrier(ranks, "round trip");
-  return since(start) / kTrips;
+  return (steady_seconds() - start) / kTrips;
 }
 
 }  // namespace
@@ -126,7 +124,7 @@ double time_all_reduce(Communicator& ranks, int64_t count) {
   for (int repeat = 0; repeat < 3; ++repeat) {
     std::fill(mine.begin(), mine.end(), float(ranks.rank() + 1));
     barrier(ranks, "all-reduce");
-    const auto start = Clock::now();
+    const double start = steady_seconds();
     std::vector<Bytes> send;
     std::vector<MutableBytes> receive;
     for (int r = 0; r < n; ++r) {
@@ -144,7 +142,7 @@ double time_all_reduce(Communicator& ranks, int64_t count) {
       receive[size_t(r)] = std::as_writable_bytes(piece(mine, r));
     }
     ranks.exchange("all-reduce, sums", send, receive);
-    best = std::min(best, since(start));
+    best = std::min(best, steady_seconds() - start);
     const auto wrong = std::find_if(mine.begin(), mine.end(), [&](float x) { return x != float(n * (n + 1) / 2); });
     require(wrong == mine.end(), "the network changes what it carries: a sum of ", n * (n + 1) / 2, " came as ",
             wrong == mine.end() ? 0 : *wrong);
@@ -158,23 +156,23 @@ Finding judge_clocks(const std::vector<double>& offsets) {
   const auto worst = std::max_element(offsets.begin(), offsets.end(), by_size);
   const bool good = std::abs(*worst) <= kMostSkew;
   return {good, "clocks",
-          good ? "within " + milliseconds(std::abs(*worst))
-               : say("rank ", worst - offsets.begin(), " is ", milliseconds(std::abs(*worst)),
+          good ? "within " + in_milliseconds(std::abs(*worst))
+               : say("rank ", worst - offsets.begin(), " is ", in_milliseconds(std::abs(*worst)),
                      *worst > 0 ? " ahead of rank 0" : " behind rank 0"),
           "let every host follow a time server (chrony, systemd-timesyncd)"};
 }
 
 Finding judge_all_reduce(double seconds, int64_t bytes) {
   char text[96];
-  std::snprintf(text, sizeof text, "%lld MiB in %s, %.2f GB/s", (long long)(bytes >> 20), milliseconds(seconds).c_str(),
-                double(bytes) / seconds / 1e9);
+  std::snprintf(text, sizeof text, "%lld MiB in %s, %.2f GB/s", (long long)(bytes >> 20),
+                in_milliseconds(seconds).c_str(), double(bytes) / seconds / 1e9);
   return {double(bytes) / seconds >= kLeastBandwidth, "all-reduce", text,
           "every step sends the gradients once; if there is a faster network, name it: "
           "OMPI_MCA_btl_tcp_if_include=eth1"};
 }
 
 Finding judge_round_trip(double seconds) {
-  return {seconds <= kLongestTrip, "round trip", milliseconds(seconds),
+  return {seconds <= kLongestTrip, "round trip", in_milliseconds(seconds),
           "messages take a detour, or the cores are taken by somebody else"};
 }
 

@@ -18,7 +18,7 @@
 namespace hinoki {
 namespace {
 
-struct Options {
+struct GenerateOptions {
   std::string model, prompt, prompts;
   int64_t batch = 8, samples = 1;
   std::optional<std::string> ids;
@@ -56,19 +56,20 @@ std::vector<std::string> read_prompts(const std::string& path) {
   return prompts;
 }
 
-std::vector<int32_t> encode(const Tokenizer& tokenizer, const std::string& text) {
+std::vector<int32_t> encode_prompt(const Tokenizer& tokenizer, const std::string& text) {
   std::vector<int32_t> ids = tokenizer.encode(text);
   if (ids.empty() && tokenizer.eos() >= 0) ids = {tokenizer.eos()};  // what a document begins after
   return ids;
 }
 
 // All prompts of a file to JSON lines, in their order.
-void run_file(const Options& o, const LoadedModel& loaded, const Tokenizer& tokenizer, GenerationOptions options) {
+void run_file(const GenerateOptions& o, const LoadedModel& loaded, const Tokenizer& tokenizer,
+              GenerationOptions options) {
   require<Exit::usage>(o.samples >= 1 && o.batch >= 1, "generate: --samples and --batch are from 1 on");
   const std::vector<std::string> texts = read_prompts(o.prompts);
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i = 0; i < texts.size() * size_t(o.samples); ++i)
-    prompts.push_back(encode(tokenizer, texts[i / size_t(o.samples)]));
+    prompts.push_back(encode_prompt(tokenizer, texts[i / size_t(o.samples)]));
   options.lines = o.batch;
   options.log_probabilities = true;
   struct Reading {
@@ -94,7 +95,7 @@ void run_file(const Options& o, const LoadedModel& loaded, const Tokenizer& toke
   }
 }
 
-void run(const Options& o) {
+void generate_text(const GenerateOptions& o) {
   require_utf8("--prompt", o.prompt);
   for (const std::string& stop : o.stop) require_utf8("--stop", stop);
   const LoadedModel loaded = open_model(o.model, o.where, o.storage);
@@ -104,7 +105,7 @@ void run(const Options& o) {
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   options.usable_vocab = tokenizer.size();
   if (!o.prompts.empty()) return run_file(o, loaded, tokenizer, options);
-  const std::vector<int32_t> prompt = o.ids ? parse_token_ids(*o.ids) : encode(tokenizer, o.prompt);
+  const std::vector<int32_t> prompt = o.ids ? parse_token_ids(*o.ids) : encode_prompt(tokenizer, o.prompt);
   if (o.output_ids) return print_ids(generate(*loaded.model, prompt, options));
   check_generation(*loaded.model, prompt, options);  // before anything is printed
   StreamDecoder decode(tokenizer);
@@ -125,7 +126,7 @@ void run(const Options& o) {
 
 void add_generate_command(CLI::App& app) {
   auto* command = app.add_subcommand("generate", "Continue a text with a snapshot or a Hugging Face folder");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<GenerateOptions>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command->add_option("--prompt", o->prompt, "The text to continue");
   command->add_option("--ids", o->ids, "Token ids to continue instead, separated by spaces")
@@ -143,7 +144,7 @@ void add_generate_command(CLI::App& app) {
   add_placement_options(*command, o->where);
   add_storage_option(*command, o->storage);
   command->add_flag("--output-ids", o->output_ids, "Print the new token ids instead of text");
-  command->callback([o] { run(*o); });
+  command->callback([o] { generate_text(*o); });
 }
 
 }  // namespace hinoki

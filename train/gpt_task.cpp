@@ -28,7 +28,7 @@ std::unique_ptr<TokenCorpus> open_validation(const DataConfig& data, size_t numb
   return split;
 }
 
-std::string text_of(const Evaluation& e) {
+std::string figures_of(const Evaluation& e) {
   char text[160];
   std::snprintf(text, sizeof text, "%.4f nats/token, perplexity %.1f, %.3f bits/character (%s tokens)",
                 e.nats_per_token, e.perplexity, e.bits_per_character, grouped(e.tokens).c_str());
@@ -123,10 +123,10 @@ Validation GptTask::validate(Communicator& ranks) const {
     weights.push_back(h.of.weight);
   }
   const Evaluation all = blended(parts, weights);
-  Validation v{.loss = all.nats_per_token, .text = text_of(all), .scalars = {}};
+  Validation v{.loss = all.nats_per_token, .text = figures_of(all), .scalars = {}};
   add_scalars(v.scalars, all);
   for (size_t k = 0; parts.size() > 1 && k < parts.size(); ++k) {
-    v.text += say("\n  | ", held_out_[k].of.path, ": ", text_of(parts[k]));
+    v.text += say("\n  | ", held_out_[k].of.path, ": ", figures_of(parts[k]));
     add_scalars(v.scalars, parts[k], "/" + held_out_[k].of.path);
   }
   return v;

@@ -34,13 +34,13 @@ std::string beside(std::string left, const std::string& text) {
 
 // CLI11's "INT:INT in [1 - 1024]", "INT:POSITIVE" or "TEXT:{cpu,cuda}" in words. Choices are named by the text beside,
 // and that a count is not below 0 needs no word.
-struct Type {
+struct ValueType {
   std::string name, bounds;
 };
-Type type_of(const CLI::Option* option) {
+ValueType type_of(const CLI::Option* option) {
   const std::string all = option->get_type_name();
   const size_t colon = all.find(':'), from = all.find(" in ["), dash = all.find(" - ", from);
-  Type t{.name = all.substr(0, colon), .bounds = ""};
+  ValueType t{.name = all.substr(0, colon), .bounds = ""};
   if (all.ends_with(":POSITIVE"))
     t.bounds = "above 0";
   else if (from != all.npos && dash != all.npos)

@@ -14,7 +14,7 @@ namespace hinoki {
 namespace {
 
 // The newest snapshot of a stage that verifies.
-std::optional<SnapshotPath> newest(const std::string& run) {
+std::optional<SnapshotPath> newest_of(const std::string& run) {
   const UsableSnapshot usable = find_usable(run + "/snapshots");
   for (const std::string& line : usable.rejected) warn("rejected a snapshot: ", line);
   return usable.found;
@@ -43,7 +43,7 @@ class Chain {
     const StagePaths paths(chain_, n);
     const std::string name = say("stage ", n + 1, " of ", chain_.stages.size(), ": ");
     const bool trained = agree(name + "is it trained?", [&] {
-      const auto found = newest(paths.train);
+      const auto found = newest_of(paths.train);
       if (found && found->step >= recipe.config().train.steps) return true;
       make_directory_durably(paths.folder);
       return false;
@@ -66,7 +66,7 @@ class Chain {
 
   std::string features_of(size_t n) const {
     if (chain_.stages[n].layer == 0) return "mfcc";
-    const auto before = newest(StagePaths(chain_, n - 1).train);
+    const auto before = newest_of(StagePaths(chain_, n - 1).train);
     require<Exit::snapshot>(before.has_value(), StagePaths(chain_, n - 1).train, ": holds no snapshot that verifies");
     return say("hubert:", before->path, ":layer=", chain_.stages[n].layer);
   }

@@ -57,7 +57,7 @@ struct HubertConfig : RunConfig {
                          " samples apart, which do not divide a second of ", kSampleRate);
     require<Exit::usage>(least_samples() <= row_samples(), "data.crop_seconds ", data.crop_seconds, " has room for ",
                          row_frames(), " frames; masks of ", mask.length, " frames and data.min_seconds need ",
-                         double(least_samples()) / double(kSampleRate), " s");
+                         seconds_of(least_samples()), " s");
     require<Exit::usage>(double(train.steps) * double(step_rows()) * data.crop_seconds < 1e15, "train.steps ",
                          train.steps, " of ", step_rows(), " rows are more than can be counted");
   }

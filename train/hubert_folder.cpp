@@ -9,7 +9,7 @@
 namespace hinoki {
 namespace {
 
-std::string model_card(const HubertFolder& m, const std::string& told) {
+std::string hubert_card(const HubertFolder& m, const std::string& told) {
   const HubertModelConfig& c = m.model;
   const std::string name = m.vocabulary ? "HubertForCTC" : "HubertModel";
   std::string card = say("---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: ",
@@ -57,7 +57,7 @@ HubertInput read_input(const std::string& path, const HubertModelConfig& config)
 void write_hubert_texts(const std::string& folder, const HubertFolder& model, DType dtype, const std::string& card) {
   for (const auto& [name, text] : {std::pair{"config.json", print_hubert_config(model, dtype)},
                                    {"preprocessor_config.json", print_preprocessor_config(model)},
-                                   {"README.md", model_card(model, card)}}) {
+                                   {"README.md", hubert_card(model, card)}}) {
     FileWriter file = FileWriter::create(folder + "/" + name);
     file.write(text);
     file.close();

@@ -19,8 +19,6 @@ struct HubertExample : Examples {
   HubertBatch batch;
 };
 
-double seconds_of(int64_t samples) { return double(samples) / double(kSampleRate); }
-
 // What the model thought of the frames of one utterance.
 struct Judged {
   double loss = 0;                      // nats, of the masked ones
@@ -197,7 +195,7 @@ void HubertTask::check_snapshot(const std::string& folder) const {
 std::function<void(const std::string& folder)> HubertTask::model_texts() const {
   const HubertFolder model{.model = config_.model, .normalize = config_.data.do_normalize};
   const LabelOrigin o = labels_.origin();
-  const nlohmann::ordered_json labels{
+  const OrderedJson labels{
       {"codebook", o.codebook}, {"features", o.features}, {"rate", o.rate}, {"clusters", o.clusters}};
   return [model, said = labels.dump(2) + "\n", dtype = config_.dtype()](const std::string& folder) {
     write_hubert_texts(folder, model, dtype);

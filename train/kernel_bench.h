@@ -1,10 +1,10 @@
 // What the benchmarks of single kernels share.
 #pragma once
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <string>
 
+#include "core/base/clock.h"
 #include "core/base/device.h"
 #include "core/ops.h"
 #include "kernels/kernel.h"
@@ -62,10 +62,10 @@ class KernelBench {
  private:
   double round(int64_t repeats, const std::function<void()>& run) const {
     wait();
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = steady_seconds();
     for (int64_t i = 0; i < repeats; ++i) run();
     wait();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / double(repeats);
+    return (steady_seconds() - begin) / double(repeats);
   }
   void wait() const {
     if (device_ != Device::cpu) device_table(device_).synchronize({});

@@ -9,7 +9,7 @@
 namespace hinoki {
 namespace {
 
-std::string name_of(const LoadedHubert& model, int64_t layer) {
+std::string features_name(const LoadedHubert& model, int64_t layer) {
   Hasher128 hasher;
   for (const Parameter& p : model.parameters->all()) {
     hasher.add(p.name.c_str(), p.name.size() + 1);
@@ -26,7 +26,7 @@ LayerFeatures::LayerFeatures(LoadedHubert model, int64_t layer, const SpeechCorp
       layer_(layer),
       chunk_(std::max<int64_t>(1, chunk / config().hop()) * config().hop()),
       corpus_(corpus),
-      kind_(name_of(model_, layer)) {
+      kind_(features_name(model_, layer)) {
   require<Exit::usage>(layer >= 1 && layer <= config().num_hidden_layers, "features of layer ", layer,
                        ": the model has layers 1 to ", config().num_hidden_layers);
   require<Exit::data>(kSampleRate % config().hop() == 0, "the model's frames lie ", config().hop(),

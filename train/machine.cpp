@@ -29,9 +29,9 @@ Json read_cache(const std::string& path) {
 }
 
 // What is remembered, by what it is of.
-class Cache {
+class PeakCache {
  public:
-  Cache() : folder_(cache_folder()), all_(folder_.empty() ? Json::object() : read_cache(path())) {
+  PeakCache() : folder_(cache_folder()), all_(folder_.empty() ? Json::object() : read_cache(path())) {
     if (!all_.is_object()) all_ = Json::object();
   }
 
@@ -88,7 +88,7 @@ class Known {
                                         {"gemm_gflops", &MachineFigures::gemm_gflops}};
 
   std::string key_;
-  Cache cache_;
+  PeakCache cache_;
   MachineFigures best_;
 };
 
@@ -120,7 +120,7 @@ double remember_product(double gflops) {
 
 double product_peak_gflops(const std::string& gpu, const std::string& precision,
                            const std::function<double()>& measure) {
-  Cache cache;
+  PeakCache cache;
   const std::string key = gpu + ", " + precision;
   const double known = cache.number(key, "product_gflops");
   if (known > 0) return known;

@@ -1,12 +1,12 @@
 #include "train/machine_peak.h"
 
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <vector>
 
 #include "core/base/blas.h"
+#include "core/base/clock.h"
 #include "core/base/parallel.h"
 #include "core/tensor.h"
 #include "kernels/attention.h"
@@ -16,10 +16,10 @@
 namespace hinoki {
 namespace {
 
-double seconds_of(const std::function<void()>& run) {
-  const auto begin = std::chrono::steady_clock::now();
+double seconds_to(const std::function<void()>& run) {
+  const double begin = steady_seconds();
   run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return steady_seconds() - begin;
 }
 
 // The shortest of at least `least` runs, and of as many as fit in `seconds`.
@@ -27,7 +27,7 @@ double best_seconds(int least, const std::function<void()>& run, double seconds 
   run();
   double best = 1e30, spent = 0;
   for (int i = 0; i < least || (spent < seconds && i < 1000); ++i) {
-    const double s = seconds_of(run);
+    const double s = seconds_to(run);
     best = std::min(best, s);
     spent += s;
   }

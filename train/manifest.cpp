@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kMaxManifestBytes = int64_t{256} << 20;
 constexpr std::string_view kHashMarker = ",\n \"manifest_hash\": \"";
-constexpr std::string_view kEnd = "\"\n}\n";
+constexpr std::string_view kManifestEnd = "\"\n}\n";
 constexpr size_t kHashDigits = 32;
 using Type = Json::value_t;
 
@@ -114,7 +114,7 @@ void write_manifest(const std::string& folder, const Json& facts, const KnownFil
   text.resize(text.size() - 2);  // without "\n}", to which the hash is added by hand
   text += kHashMarker;
   text += hash128_hex(bytes_of(text));
-  text += kEnd;
+  text += kManifestEnd;
   FileWriter file = FileWriter::create(folder + "/" + kManifestName);
   file.write(text);
   file.sync();
@@ -122,9 +122,9 @@ void write_manifest(const std::string& folder, const Json& facts, const KnownFil
 }
 
 Json parse_manifest(std::string_view text, const std::string& name) {
-  const size_t tail = kHashDigits + kEnd.size();
+  const size_t tail = kHashDigits + kManifestEnd.size();
   const std::string_view before = text.substr(0, text.size() - std::min(tail, text.size()));
-  const bool whole = text.size() > tail && before.ends_with(kHashMarker) && text.ends_with(kEnd) &&
+  const bool whole = text.size() > tail && before.ends_with(kHashMarker) && text.ends_with(kManifestEnd) &&
                      text.substr(before.size(), kHashDigits) == hash128_hex(bytes_of(before));
   require<Exit::snapshot>(whole, name, ": is damaged or cut short");
   try {

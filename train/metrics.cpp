@@ -13,9 +13,9 @@
 namespace hinoki {
 namespace {
 
-std::string print(int64_t value) { return std::to_string(value); }
+std::string in_json(int64_t value) { return std::to_string(value); }
 
-std::string print(double value) {
+std::string in_json(double value) {
   if (std::isnan(value)) return "\"nan\"";
   if (std::isinf(value)) return value > 0 ? "\"inf\"" : "\"-inf\"";
   char buffer[64];
@@ -23,13 +23,15 @@ std::string print(double value) {
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;  // stays a float for every reader
 }
 
-std::string print(const std::string& value) { return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string in_json(const std::string& value) {
+  return Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
-std::string_view text_of(const MappedFile& file) {
+std::string_view content(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
 }
 
-std::optional<int64_t> step_of(std::string_view line) {
+std::optional<int64_t> step_of_line(std::string_view line) {
   const Json record = Json::parse(line.begin(), line.end(), nullptr, /*allow_exceptions=*/false);
   if (!record.is_object() || !record.contains("step") || !record["step"].is_number_integer()) return std::nullopt;
   return record["step"].get<int64_t>();
@@ -43,7 +45,7 @@ void each_line(std::string_view text,
   for (size_t at = 0; at < text.size(); ++number) {
     const size_t end = text.find('\n', at);
     if (end == text.npos) return;
-    f(number, text.substr(at, end + 1 - at), step_of(text.substr(at, end - at)));
+    f(number, text.substr(at, end + 1 - at), step_of_line(text.substr(at, end - at)));
     at = end + 1;
   }
 }
@@ -52,7 +54,7 @@ void each_line(std::string_view text,
 // of those that went, or -1.
 int64_t truncate_records(const std::string& path, int64_t last) {
   const MappedFile file(path);
-  const std::string_view text = text_of(file);
+  const std::string_view text = content(file);
   std::string kept;
   int64_t removed_until = -1;
   each_line(text, [&](int64_t number, std::string_view line, std::optional<int64_t> step) {
@@ -77,7 +79,7 @@ void MetricsFile::append(int64_t step, const Metrics& metrics) { file_.write(pri
 void set_records_aside(const std::string& path, int64_t step, const std::string& aside) {
   const MappedFile file(path);
   std::string later;
-  each_line(text_of(file), [&](int64_t, std::string_view line, std::optional<int64_t> s) {
+  each_line(content(file), [&](int64_t, std::string_view line, std::optional<int64_t> s) {
     if (s && *s > step) later += line;
   });
   write_file_durably(aside, later);
@@ -86,7 +88,7 @@ void set_records_aside(const std::string& path, int64_t step, const std::string&
 std::string print_metrics(int64_t step, const Metrics& metrics) {
   std::string line = "{\"step\": " + std::to_string(step);
   for (const auto& [name, value] : metrics)
-    line += ", " + print(name) + ": " + std::visit([](const auto& v) { return print(v); }, value);
+    line += ", " + in_json(name) + ": " + std::visit([](const auto& v) { return in_json(v); }, value);
   return line + "}";
 }
 

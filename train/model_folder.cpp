@@ -12,7 +12,7 @@
 namespace hinoki {
 namespace {
 
-std::span<const std::byte> bytes_of(const Tensor& t) {
+std::span<const std::byte> tensor_bytes(const Tensor& t) {
   return {static_cast<const std::byte*>(t.data()), size_t(t.numel()) * size_of(t.dtype())};
 }
 
@@ -49,7 +49,7 @@ std::string how_to_load(const ModelFolder& m) {
                                "print(tokenizer.decode(model.generate(ids, max_new_tokens=64, do_sample=True)[0]))\n");
 }
 
-std::string model_card(const ModelFolder& m) {
+std::string causal_card(const ModelFolder& m) {
   const ModelConfig& c = m.config.model;
   std::string card = say("---\nlanguage: ja\nlibrary_name: transformers\npipeline_tag: ",
                          m.config.scores ? "text-classification" : "text-generation", "\ntags:\n- ", c.architecture,
@@ -76,7 +76,7 @@ void write_model_texts(const std::string& folder, const ModelFolder& m) {
   };
   write("config.json", print_hugging_face_config(m.config, m.dtype));
   write("generation_config.json", print_generation_config(m.config.ids));
-  write("README.md", model_card(m));
+  write("README.md", causal_card(m));
   if (!m.tokenizer.empty()) export_tokenizer(m.tokenizer, folder, m.chat_template);
 }
 
@@ -86,7 +86,7 @@ void write_weights(const std::string& folder, const Parameters& parameters,
   for (const Parameter& p : parameters.all()) specs.push_back({p.name, dtype(p), p.shape});
   auto writer = SafetensorsWriter::create(folder, SafetensorsLayout(specs));
   for (const Parameter& p : parameters.all())
-    writer.write(p.name, bytes_of(converted(to_device(p.value.detach(), Device::cpu), dtype(p))));
+    writer.write(p.name, tensor_bytes(converted(to_device(p.value.detach(), Device::cpu), dtype(p))));
   writer.finish();
 }
 

@@ -1,8 +1,8 @@
 #include "train/ppo_task.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "data/order.h"
 #include "train/gpt_plan.h"
@@ -16,9 +16,7 @@ struct PpoExamples : Examples {
   std::vector<int64_t> answers;  // of the rollout
 };
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-Tensor numbers(const Rollouts& rollouts, std::span<const int64_t> answers, double RolledToken::*which) {
+Tensor as_tensor(const Rollouts& rollouts, std::span<const int64_t> answers, double RolledToken::*which) {
   const std::vector<Rollouts::Place> places = rollouts.places();
   std::vector<double> values;
   for (const int64_t a : answers)
@@ -119,7 +117,7 @@ void PpoTask::before_step(int64_t step, Communicator& ranks) {
   if (step % config_.steps_of_rollout() == 0) roll_out(number, ranks);
   require(rollouts_->number == number, "step ", step, " learns from rollout ", number, ", but there is ",
           rollouts_->number);
-  since_ = now();
+  since_ = steady_seconds();
 }
 
 void PpoTask::roll_out(int64_t number, Communicator& ranks) {
@@ -165,10 +163,10 @@ Tensor PpoTask::loss(const Examples& examples, const Pass&) const {
   const Policy::Seen seen =
       policy_.see(to_device(rows.ids, config_.device), to_device(rows.answered, config_.device), {});
   const PpoLoss loss = ppo_loss(seen.log_probs, seen.values,
-                                {.old_log_probs = numbers(*rollouts_, answers, &RolledToken::log_prob),
-                                 .advantages = numbers(*rollouts_, answers, &RolledToken::advantage),
-                                 .old_values = numbers(*rollouts_, answers, &RolledToken::value),
-                                 .returns = numbers(*rollouts_, answers, &RolledToken::to)},
+                                {.old_log_probs = as_tensor(*rollouts_, answers, &RolledToken::log_prob),
+                                 .advantages = as_tensor(*rollouts_, answers, &RolledToken::advantage),
+                                 .old_values = as_tensor(*rollouts_, answers, &RolledToken::value),
+                                 .returns = as_tensor(*rollouts_, answers, &RolledToken::to)},
                                 {.clip = config_.policy.clip,
                                  .value_clip = config_.policy.value_clip,
                                  .value_weight = config_.policy.value_weight});
@@ -191,7 +189,7 @@ Shown PpoTask::after_step(Communicator& ranks) {
     std::memcpy(&theirs, of_rank.data(), sizeof theirs);
     largest = std::max(largest, theirs);
   }
-  learning_ += now() - since_;
+  learning_ += steady_seconds() - since_;
   const double all = learning_ + seconds_.sampling + seconds_.scoring;
   Shown shown{.text = say(last_rolled_, " | rollout ", std::lround(100 * seconds_.sampling / all), " % scoring ",
                           std::lround(100 * seconds_.scoring / all), " %"),

@@ -31,14 +31,14 @@ Tensor read_ids(const std::string& path, int64_t vocabulary) {
   return from_values<int32_t>({int64_t(rows.size()), int64_t(rows[0].size())}, ids);
 }
 
-struct Options {
+struct ProbeOptions {
   std::string model, input, output;
   Placement where;
 };
 
 using Named = std::vector<std::pair<std::string, Tensor>>;
 
-Named probe_ids(const Options& o) {
+Named probe_ids(const ProbeOptions& o) {
   const LoadedModel loaded = open_model(o.model, o.where);
   const Tensor ids = read_ids(o.input, loaded.config.model.vocab_size());
   const NoGrad no_grad;
@@ -58,7 +58,7 @@ Named probe_ids(const Options& o) {
   return all;
 }
 
-void run(const Options& o) {
+void probe_model(const ProbeOptions& o) {
   const std::filesystem::path path(o.output);
   require<Exit::usage>(path.extension() == ".safetensors", "--output ", o.output, " does not end in .safetensors");
   require_model_folder(o.model, o.where);
@@ -78,7 +78,7 @@ void run(const Options& o) {
 
 void add_probe_command(CLI::App& app) {
   auto* command = app.add_subcommand("probe", "Write logits, hidden states and losses for given token ids or sound");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ProbeOptions>();
   command->add_option("model", o->model, "Snapshot or Hugging Face folder")->type_name("FOLDER")->required();
   command
       ->add_option("--input", o->input,
@@ -94,7 +94,7 @@ void add_probe_command(CLI::App& app) {
       ->type_name("FILE")
       ->required();
   add_placement_options(*command, o->where);
-  command->callback([o] { run(*o); });
+  command->callback([o] { probe_model(*o); });
 }
 
 }  // namespace hinoki

@@ -11,7 +11,7 @@
 namespace hinoki {
 namespace {
 
-bool read_number(std::string_view text, int64_t& value) {
+bool parse_number(std::string_view text, int64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size();
 }
@@ -43,8 +43,8 @@ StepRange parse_profile(const std::string& text, int64_t steps) {
   StepRange range;
   if (text.empty()) return range;
   const size_t colon = std::min(text.find(':'), text.size());
-  require<Exit::usage>(colon < text.size() && read_number(std::string_view(text).substr(0, colon), range.first) &&
-                           read_number(std::string_view(text).substr(colon + 1), range.last),
+  require<Exit::usage>(colon < text.size() && parse_number(std::string_view(text).substr(0, colon), range.first) &&
+                           parse_number(std::string_view(text).substr(colon + 1), range.last),
                        "--profile ", in_quotes(text),
                        ": give START:STOP, the first and the last step to record, such as 100:102");
   require<Exit::usage>(range.first >= 1 && range.last >= range.first, "--profile ", text,

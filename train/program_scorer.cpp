@@ -16,13 +16,13 @@
 namespace hinoki {
 namespace {
 
-constexpr size_t kLongestLine = 1000;  // bytes; no number needs a tenth of it
+constexpr size_t kLongestScore = 1000;  // bytes; no number needs a tenth of it
 constexpr double kForever = 1e8;       // seconds; a clock holds no more than some hundred times that
-constexpr double kGrace = 2;           // seconds between the end of a program's output and its own
+constexpr double kScorerGrace = 2;     // seconds between the end of a program's output and its own
 constexpr const char* kContract = "; for each line that it reads it must print one finite number on a line, and flush";
 
 std::string line_of(const Answered& a) {
-  const nlohmann::ordered_json line = {{"prompt", a.prompt}, {"answer", a.answer}, {"ended", a.ended}};
+  const OrderedJson line = {{"prompt", a.prompt}, {"answer", a.answer}, {"ended", a.ended}};
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -112,20 +112,20 @@ void ProgramScorer::take_lines(Batch& batch) {
     const auto line = std::string_view(received_).substr(begin, end - begin);
     if (batch.scores.size() == batch.asked)
       fail_answer(batch, "printed ", in_quotes(line), ", more than it was asked for");
-    if (line.size() > kLongestLine)
+    if (line.size() > kLongestScore)
       fail_answer(batch, "printed ", in_quotes(line), ", a line of ", line.size(), " bytes");
     const std::optional<double> number = finite_number(line);
     if (!number) fail_answer(batch, "printed ", in_quotes(line), ", which is no finite number");
     batch.scores.push_back(*number);
   }
   received_.erase(0, begin);
-  if (received_.size() > kLongestLine)
-    fail_answer(batch, "printed ", in_quotes(received_), ", a line of over ", kLongestLine, " bytes");
+  if (received_.size() > kLongestScore)
+    fail_answer(batch, "printed ", in_quotes(received_), ", a line of over ", kLongestScore, " bytes");
 }
 
 void ProgramScorer::fail_at_end_of_output(const Batch& batch) {
   const std::string cut = received_.empty() ? "" : say(" after ", in_quotes(received_), " without the end of a line");
-  if (const auto end = program_.ended_within(kGrace)) fail_answer(batch, *end, cut);
+  if (const auto end = program_.ended_within(kScorerGrace)) fail_answer(batch, *end, cut);
   fail_answer(batch, "closed its output", cut);
 }
 

@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/scratch.h"
 #include "core/storage.h"
@@ -14,8 +14,6 @@
 
 namespace hinoki {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 template <class... Values>
 std::string format(const char* pattern, Values... values) {
@@ -42,9 +40,9 @@ void Progress::step(const StepReport& report) {
   const bool due = report.step % every_ == 0 || report.step == steps_ || report.step == 1;
   if (due) {
     inform(line(report));
-  } else if (terminal_ && now() - shown_ > 0.2) {
+  } else if (terminal_ && steady_seconds() - shown_ > 0.2) {
     show_live(line(report));
-    shown_ = now();
+    shown_ = steady_seconds();
   }
 }
 

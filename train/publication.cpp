@@ -13,7 +13,7 @@ namespace hinoki {
 namespace {
 
 constexpr std::string_view kPrefix = "step-";
-constexpr std::string_view kTemporary = ".tmp-";
+constexpr std::string_view kPartial = ".tmp-";
 
 std::string name_of_step(int64_t step) {
   char name[32];
@@ -21,7 +21,7 @@ std::string name_of_step(int64_t step) {
   return name;
 }
 
-std::optional<int64_t> step_of(const std::string& name) {
+std::optional<int64_t> step_in_name(const std::string& name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
   const std::string digits = name.substr(kPrefix.size());
   if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != std::string::npos)
@@ -41,7 +41,7 @@ void sync_tree(const std::string& folder) {
 
 Publication::Publication(const std::string& snapshots, int64_t step)
     : snapshots_(snapshots),
-      temporary_(say(snapshots, "/", name_of_step(step), kTemporary, ::getpid())),
+      temporary_(say(snapshots, "/", name_of_step(step), kPartial, ::getpid())),
       final_(snapshots + "/" + name_of_step(step)) {
   require(step >= 0, "a snapshot of step ", step);
   remove_tree(temporary_);
@@ -72,7 +72,7 @@ std::vector<SnapshotPath> list_snapshots(const std::string& snapshots) {
   std::vector<SnapshotPath> found;
   if (!is_directory(snapshots)) return found;
   for (const std::string& name : list_directory(snapshots))
-    if (const auto step = step_of(name); step && is_directory(snapshots + "/" + name))
+    if (const auto step = step_in_name(name); step && is_directory(snapshots + "/" + name))
       found.push_back({*step, snapshots + "/" + name});
   std::sort(found.begin(), found.end(), [](const SnapshotPath& a, const SnapshotPath& b) { return a.step < b.step; });
   return found;
@@ -118,7 +118,7 @@ std::vector<SnapshotPath> to_prune(const std::string& snapshots, Retention rule,
 }
 
 void remove_snapshot(const SnapshotPath& snapshot) {
-  const std::string trash = say(snapshot.path, kTemporary, ::getpid(), ".trash");
+  const std::string trash = say(snapshot.path, kPartial, ::getpid(), ".trash");
   remove_tree(trash);
   rename_path(snapshot.path, trash);
   fsync_directory(parent_of(snapshot.path));  // else a power cut may bring back the name of what is half removed
@@ -128,7 +128,7 @@ void remove_snapshot(const SnapshotPath& snapshot) {
 void remove_leftovers(const std::string& snapshots, const RunLock&) {
   if (!is_directory(snapshots)) return;
   for (const std::string& name : list_directory(snapshots))
-    if (name.starts_with(kPrefix) && name.find(kTemporary) != std::string::npos) remove_tree(snapshots + "/" + name);
+    if (name.starts_with(kPrefix) && name.find(kPartial) != std::string::npos) remove_tree(snapshots + "/" + name);
 }
 
 }  // namespace hinoki

@@ -1,9 +1,9 @@
 #include "train/reducer.h"
 
 #include <bit>
-#include <chrono>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/parallel.h"
 #include "core/base/trace.h"
 #include "kernels/tree_sum.h"
@@ -193,9 +193,9 @@ void Reducer::wait(size_t, size_t end) {
   const auto there = [&] { return !gathering_ || gathered_ > last; };
   if (there()) return;
   const Trace trace("wait for weights", "bucket", last);
-  const auto start = std::chrono::steady_clock::now();
+  const double start = steady_seconds();
   changed_.wait(lock, [&] { return there() || error_; });
-  waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  waited_ += steady_seconds() - start;
   if (!there()) std::rethrow_exception(error_);
 }
 

@@ -8,7 +8,7 @@
 namespace hinoki {
 namespace {
 
-std::vector<double> numbers(const Tensor& x) {
+std::vector<double> values_of(const Tensor& x) {
   const Tensor here = cast(to_device(x.detach(), Device::cpu), DType::f64);
   return {here.as<double>(), here.as<double>() + here.numel()};
 }
@@ -65,7 +65,7 @@ std::unique_ptr<Examples> RewardTask::examples(int64_t step, int64_t first, int6
 PreferencePairs::Judged RewardTask::judge(const PairExamples& examples, const Pass& pass) const {
   const PairExamples here = to_device(examples, config_.device);
   const Tensor rewards = model_(here.batch.ids, here.batch.segments, here.last, pass);
-  return {pairwise_loss(rewards, config_.centring), numbers(rewards)};
+  return {pairwise_loss(rewards, config_.centring), values_of(rewards)};
 }
 
 Tensor RewardTask::loss(const Examples& examples, const Pass& pass) const {

@@ -1,15 +1,13 @@
 #include "train/roller.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "core/base/clock.h"
 #include "data/order.h"
 #include "train/evaluation.h"
 
 namespace hinoki {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Time is padded to whole blocks, so that rollouts share few shapes.
 int64_t row_length(int64_t longest) { return (longest + 15) / 16 * 16; }
@@ -157,7 +155,7 @@ Rollouts Roller::make(int64_t number, Communicator& ranks, Seconds& seconds) con
                         .count = prompts_.count()};
     questions.push_back(prompts_[order(position % prompts_.count())]);
   }
-  const double start = now();
+  const double start = steady_seconds();
   Rollouts mine;
   int64_t longest = 0;
   together(ranks, "sampling answers", [&] {
@@ -166,14 +164,14 @@ Rollouts Roller::make(int64_t number, Communicator& ranks, Seconds& seconds) con
   });
   for (const std::string& of_rank : gather(ranks, "the longest answer", std::to_string(longest)))
     longest = std::max<int64_t>(longest, std::stoll(of_rank));
-  const double sampled = now();
+  const double sampled = steady_seconds();
   together(ranks, "scoring answers", [&] {
     score(mine);
     read(mine, row_length(longest));
   });
   mine.gather(ranks);
   mine.number = number;
-  seconds = {.sampling = sampled - start, .scoring = now() - sampled};
+  seconds = {.sampling = sampled - start, .scoring = steady_seconds() - sampled};
   return mine;
 }
 

@@ -14,7 +14,7 @@ constexpr const char* kStem = "rollouts";  // of the file in state/
 constexpr int64_t kAnswerNumbers = 4, kTokenNumbers = 7;
 
 template <class T>
-std::vector<T> gather_values(Communicator& ranks, const std::string& what, const std::vector<T>& mine) {
+std::vector<T> gather_lists(Communicator& ranks, const std::string& what, const std::vector<T>& mine) {
   std::vector<T> all;
   const std::string_view bytes(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(T));
   for (const std::string& part : gather(ranks, what, bytes)) {
@@ -67,9 +67,9 @@ int64_t Rollouts::longest() const {
 }
 
 void Rollouts::gather(Communicator& ranks) {
-  answers = gather_values(ranks, "answers", answers);
-  ids = gather_values(ranks, "tokens of answers", ids);
-  tokens = gather_values(ranks, "log-probabilities of answers", tokens);
+  answers = gather_lists(ranks, "answers", answers);
+  ids = gather_lists(ranks, "tokens of answers", ids);
+  tokens = gather_lists(ranks, "log-probabilities of answers", tokens);
 }
 
 void Rollouts::write(const std::string& folder, const KlController& kl, const RunningScale& scale) const {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
+#include "core/base/clock.h"
 #include "core/base/hash128.h"
 #include "core/base/log.h"
 #include "core/base/trace.h"
@@ -15,8 +15,6 @@
 
 namespace hinoki {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // The recipe with its reduction slots chosen, and refused where these ranks cannot share them.
 std::unique_ptr<Recipe> with_slots(const Recipe& given, int ranks) {
@@ -116,7 +114,7 @@ Run::StepExamples Run::make_step(int64_t step, int64_t shift) const {
 
 // Losses are sums: gradients of all micro-batches add up, and the number of targets divides once, at the end.
 StepSums Run::accumulate(const StepExamples& examples) {
-  const double start = now();
+  const double start = steady_seconds();
   StepSums sums;
   std::vector<double> losses;  // of slots
   const int64_t in_slot = micro_batches() / slots();
@@ -138,7 +136,7 @@ StepSums Run::accumulate(const StepExamples& examples) {
     if (last_of_slot) parameters_.finish_gradients();
     if (last_of_slot && !last) reducer_->finish_slot();
   }
-  sums.busy = now() - start - reducer_->take_waited();
+  sums.busy = steady_seconds() - start - reducer_->take_waited();
   reducer_->finish();
   sums.loss = tree_sum(losses);
   return sums;
@@ -151,10 +149,10 @@ StepReport Run::step(int stop) {
     prefetch_ = std::make_unique<Prefetch<StepExamples>>(
         [this, shift = state_.data_shift](int64_t step) { return make_step(step, shift); }, state_.step);
   const Trace trace("step", "step", state_.step + 1);
-  const double start = now();
+  const double start = steady_seconds();
   Trace("before the step"), task_->before_step(state_.step, ranks_);
   const StepExamples examples = (Trace("wait for data"), prefetch_->next());
-  const double got_data = now();
+  const double got_data = steady_seconds();
   StepSums sums = accumulate(examples);
   sums.busy += got_data - start;
   sums.stop = stop;
@@ -180,7 +178,7 @@ StepReport Run::step(int stop) {
     const std::string what = describe_bad(wrong, damaged);
     if (config_.guard.rewinds()) {
       report.rewind = rewind(what);
-      report.seconds = now() - start;
+      report.seconds = steady_seconds() - start;
       return report;
     }
     skip_or_stop(what, damaged);
@@ -197,7 +195,7 @@ StepReport Run::step(int stop) {
   }
   ++state_.step;
   state_.targets += report.targets;
-  report.seconds = now() - start;
+  report.seconds = steady_seconds() - start;
   return report;
 }
 

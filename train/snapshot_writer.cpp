@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kWorthAWord = 1;  // seconds
 
-double since(SaveRequest::Clock::time_point start) {
+double seconds_since(SaveRequest::Clock::time_point start) {
   return std::chrono::duration<double>(SaveRequest::Clock::now() - start).count();
 }
 
@@ -49,7 +49,7 @@ std::string SnapshotWriter::open(SaveRequest request) {
   const auto start = SaveRequest::Clock::now();
   wait();
   require(!publication_, "the snapshot of step ", request_.state.step, " was never published");
-  if (const double waited = since(start); waited > kWorthAWord)
+  if (const double waited = seconds_since(start); waited > kWorthAWord)
     inform("training waited ", waited, " s for the snapshot of step ", request_.state.step,
            " to be written before the next: the disk is slower than log.snapshot_every asks for");
   request_ = std::move(request);
@@ -76,7 +76,7 @@ void SnapshotWriter::copy(const SnapshotPieces& pieces) {
     weights_.copy(pieces.weights);
     training_.copy(pieces.training);
   });
-  blocked_ = since(start);
+  blocked_ = seconds_since(start);
 }
 
 void SnapshotWriter::publish() {

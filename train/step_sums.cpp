@@ -8,12 +8,12 @@
 namespace hinoki {
 namespace {
 
-constexpr int64_t kChunk = Parameters::kChunk;
+constexpr int64_t kSumChunk = Parameters::kChunk;
 constexpr size_t kFixed = 6;  // numbers before the chunks' figures
 
 size_t chunks_of(const std::vector<Piece>& pieces) {
   int64_t n = 0;
-  for (const Piece& p : pieces) n += (p.size() + kChunk - 1) / kChunk;
+  for (const Piece& p : pieces) n += (p.size() + kSumChunk - 1) / kSumChunk;
   return size_t(n);
 }
 
@@ -31,7 +31,7 @@ StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSum
   for (auto& of_rank : all) receive.push_back(std::as_writable_bytes(std::span(of_rank)));
   ranks.exchange("sums of the step", std::vector<Bytes>(all.size(), std::as_bytes(std::span(message))), receive);
 
-  StepSums sums{.chunk_norms = std::vector<double>(size_t(shards.flat_size() / kChunk))};
+  StepSums sums{.chunk_norms = std::vector<double>(size_t(shards.flat_size() / kSumChunk))};
   std::vector<double> losses;
   for (int r = 0; r < ranks.size(); ++r) {
     const std::vector<double>& of_rank = all[size_t(r)];
@@ -43,7 +43,7 @@ StepSums sum_over_ranks(Communicator& ranks, const Shards& shards, const StepSum
     sums.busy_of.push_back(of_rank[5]);
     const double* norms = of_rank.data() + kFixed;
     for (const Piece& p : shards.of(r))
-      for (int64_t chunk = p.begin / kChunk; chunk < (p.end + kChunk - 1) / kChunk; ++chunk)
+      for (int64_t chunk = p.begin / kSumChunk; chunk < (p.end + kSumChunk - 1) / kSumChunk; ++chunk)
         sums.chunk_norms[size_t(chunk)] = *norms++;
   }
   sums.loss = tree_sum(losses);

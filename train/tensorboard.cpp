@@ -65,13 +65,13 @@ Message text_value(const std::string& tag, const std::string& text) {
   return Message().bytes(1, tag).message(9, metadata).message(8, tensor);
 }
 
-constexpr const char* kPrefix = "events.out.tfevents.";
+constexpr const char* kEventsPrefix = "events.out.tfevents.";
 
 std::string new_file(const std::string& folder) {
   char host[256] = "", stem[400];
   ::gethostname(host, sizeof host - 1);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  std::snprintf(stem, sizeof stem, "/%s%010lld.%s.%d", kPrefix,
+  std::snprintf(stem, sizeof stem, "/%s%010lld.%s.%d", kEventsPrefix,
                 static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(now).count()), host,
                 ::getpid());
   // A second file of the same second; readers take files in the order of their names.
@@ -94,7 +94,7 @@ std::string framed(const std::string& event) {
 }
 
 // The step of an event as written above: the time, then the step. Anything else counts as step 0.
-int64_t step_of(std::string_view event) {
+int64_t step_of_event(std::string_view event) {
   if (event.size() < 11 || event[0] != (1 << 3 | 1) || event[9] != 2 << 3) return 0;
   uint64_t step = 0;
   for (size_t at = 10, shift = 0; at < event.size() && shift < 64; ++at, shift += 7) {
@@ -116,7 +116,7 @@ void truncate_events(const std::string& path, int64_t last) {
     if (length > text.size() - at - 16) break;
     const std::string_view record = text.substr(at, length + 16), event = record.substr(12, length);
     if (record != framed(std::string(event))) break;  // readers would stop here, too
-    if (step_of(event) <= last) kept += record;
+    if (step_of_event(event) <= last) kept += record;
     at += record.size();
   }
   if (kept.size() != text.size()) write_file_durably(path, kept);
@@ -124,7 +124,7 @@ void truncate_events(const std::string& path, int64_t last) {
 
 FileWriter go_on(const std::string& folder, int64_t last) {
   for (const std::string& name : list_directory(folder))
-    if (name.starts_with(kPrefix)) truncate_events(folder + "/" + name, last);
+    if (name.starts_with(kEventsPrefix)) truncate_events(folder + "/" + name, last);
   return FileWriter::create(new_file(folder));
 }
 

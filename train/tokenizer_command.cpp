@@ -22,7 +22,7 @@ struct TrainArguments {
   TokenizerTraining training;
 };
 
-void train(TrainArguments& arguments) {
+void make_tokenizer(TrainArguments& arguments) {
   arguments.text.threads = pool().threads();
   LineSample sample(arguments.training.sample_lines);
   for_each_line(arguments.text, [&](std::string_view line) { sample.add(line); });
@@ -64,7 +64,7 @@ void add_train(CLI::App& tokenizer) {
   command->add_option("--user-symbol", t.user_symbols, "A string that is always one piece");
   command->add_option("--control-symbol", t.control_symbols,
                       "A piece that text never gives (default: [CLS] [SEP] [MASK])");
-  command->callback([arguments] { train(*arguments); });
+  command->callback([arguments] { make_tokenizer(*arguments); });
 }
 
 struct UseArguments {
@@ -79,7 +79,7 @@ void for_each_input(const UseArguments& arguments, const std::function<void(cons
   for (std::string line; std::getline(std::cin, line);) use(line);
 }
 
-void encode(const UseArguments& arguments) {
+void encode_texts(const UseArguments& arguments) {
   const Tokenizer t = Tokenizer::load(arguments.tokenizer);
   for_each_input(arguments, [&](const std::string& text) {
     std::string line;
@@ -128,7 +128,8 @@ void add_use(CLI::App& tokenizer, const char* name, const char* help, const char
 void add_tokenizer_command(CLI::App& app) {
   CLI::App* tokenizer = app.add_subcommand("tokenizer", "Make and try a tokenizer")->require_subcommand(1);
   add_train(*tokenizer);
-  add_use(*tokenizer, "encode", "Text to token ids, a line each", "Texts (default: lines of standard input)", encode);
+  add_use(*tokenizer, "encode", "Text to token ids, a line each", "Texts (default: lines of standard input)",
+          encode_texts);
   add_use(*tokenizer, "decode", "Token ids to text", "Ids (default: lines of standard input)", decode);
   add_use(*tokenizer, "explain", "Every piece of a text: id, score, and the bytes it stands for",
           "Texts (default: lines of standard input)", explain_inputs);

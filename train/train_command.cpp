@@ -24,13 +24,13 @@
 namespace hinoki {
 namespace {
 
-struct Options {
+struct TrainOptions {
   std::string config, resume, profile;
   std::vector<std::string> overrides;
 };
 
 // Where to go on: the newest snapshot that verifies. A line for each that does not.
-std::optional<SnapshotPath> newest(const RunConfig& config) {
+std::optional<SnapshotPath> newest_usable(const RunConfig& config) {
   const UsableSnapshot usable = find_usable(config.run + "/snapshots");
   for (const std::string& line : usable.rejected) warn("rejected a snapshot: ", line);
   require<Exit::snapshot>(usable.found || usable.rejected.empty(), config.run,
@@ -82,7 +82,7 @@ std::unique_ptr<RunLock> prepare_folder(const RunConfig& config) {
   return lock;
 }
 
-std::unique_ptr<Recipe> read_train_config(const Options& o) {
+std::unique_ptr<Recipe> read_train_config(const TrainOptions& o) {
   if (!o.resume.empty()) require_run(o.resume);
   auto recipe = read_recipe(read_config(o.resume.empty() ? o.config : o.resume + "/config.toml", o.overrides));
   if (!o.resume.empty()) recipe->config().run = o.resume;
@@ -95,7 +95,7 @@ void keep_slots(TrainConfig& train, const std::string& snapshot) {
   train.reduction_slots = read_recipe(read_config(snapshot + "/state/config.toml"))->config().train.reduction_slots;
 }
 
-void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime::Clock::time_point begin,
+void train_with(Recipe& given, const TrainOptions& o, Communicator& ranks, FleetTime::Clock::time_point begin,
                 int64_t& steps_done) {
   const RunConfig& config = given.config();
   Profile profile(parse_profile(o.profile, config.train.steps), config.run, ranks);  // first: it outlives the threads
@@ -108,7 +108,7 @@ void train_with(Recipe& given, const Options& o, Communicator& ranks, FleetTime:
     if (!ranks.first()) return;
     learn_device_peak(config);
     lock = prepare_folder(config);
-    if (const auto found = newest(config)) snapshot = found->path;
+    if (const auto found = newest_usable(config)) snapshot = found->path;
     require<Exit::snapshot>(o.resume.empty() || !snapshot.empty(), o.resume, ": holds no snapshot to resume from");
   });
   snapshot = broadcast(ranks, "the snapshot to go on from", snapshot);
@@ -152,7 +152,7 @@ void check_stop() {
     fail<Exit::stopped>("stopped by SIG", name_of_signal(signal), "; the same command goes on");
 }
 
-void train(const Options& o) {
+void train_model(const TrainOptions& o) {
   const auto begin = FleetTime::Clock::now();
   require<Exit::usage>(o.config.empty() != o.resume.empty(), "train: give a config file, or --resume RUN");
   const std::unique_ptr<Communicator> ranks = join_ranks();
@@ -195,7 +195,7 @@ void train(const Options& o) {
 
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train a model; goes on by itself where the run folder holds a snapshot");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainOptions>();
   command->add_option("config", o->config, "Config file (TOML)")->type_name("FILE");
   command->add_option("overrides", o->overrides, "Replaces a value of the config, by its path: train.steps=200")
       ->type_name("KEY=VALUE");
@@ -207,7 +207,7 @@ void add_train_command(CLI::App& app) {
       o->overrides.insert(o->overrides.begin(), o->config);
       o->config.clear();
     }
-    train(*o);
+    train_model(*o);
   });
 }
 

@@ -2,13 +2,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <map>
 
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "data/audio_file.h"
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 enum class Format { text, json, srt };
 
-struct Options {
+struct TranscribeOptions {
   std::string model;
   std::vector<fs::path> inputs;
   TranscriberOptions transcriber;
@@ -39,7 +39,7 @@ struct Job {
   fs::path name;
 };
 
-std::vector<Job> list_jobs(const Options& o) {
+std::vector<Job> list_jobs(const TranscribeOptions& o) {
   constexpr const char* kEndings[] = {".txt", ".json", ".srt"};
   std::vector<Job> jobs;
   std::map<fs::path, fs::path> named;
@@ -88,7 +88,7 @@ class Bar {
                   duration(part > 0 ? gone * (1 - part) / part : 0).c_str());
     show_live(line);
   }
-  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count(); }
+  double elapsed() const { return steady_seconds() - begun_; }
 
  private:
   static double size_of_file(const fs::path& path) {
@@ -101,7 +101,7 @@ class Bar {
   std::vector<double> bytes_;
   double all_ = 0;
   const bool terminal_ = isatty(STDERR_FILENO);
-  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
+  const double begun_ = steady_seconds();
 };
 
 std::vector<float> read_sound(const SpeechEntry& entry, double least_seconds) {
@@ -117,14 +117,14 @@ std::vector<float> read_sound(const SpeechEntry& entry, double least_seconds) {
   return samples;
 }
 
-std::string print(const Transcript& transcript, const Job& job, const Options& o, bool alone) {
+std::string as_asked(const Transcript& transcript, const Job& job, const TranscribeOptions& o, bool alone) {
   if (o.format == Format::json) return as_json(transcript, job.entry.path.string());
   if (o.format == Format::srt) return as_srt(transcript);
   if (alone || !o.output.empty()) return as_text(transcript);
   return say(job.entry.path.string(), "\t", transcript.text(), "\n");
 }
 
-void publish(const std::string& text, const Job& job, const Options& o) {
+void hand_out(const std::string& text, const Job& job, const TranscribeOptions& o) {
   if (o.output.empty()) {
     std::cout << text << std::flush;
     return;
@@ -134,7 +134,7 @@ void publish(const std::string& text, const Job& job, const Options& o) {
   write_file_durably(path.string(), text);
 }
 
-void transcribe(const Options& o) {
+void transcribe(const TranscribeOptions& o) {
   const std::vector<Job> jobs = list_jobs(o);
   require<Exit::usage>(o.format != Format::srt || !o.output.empty() || jobs.size() == 1, "cues of ", jobs.size(),
                        " recordings do not go into one SRT text; give --output DIR");
@@ -151,12 +151,12 @@ void transcribe(const Options& o) {
     bar.at(i, 0, heard);
     try {
       const std::vector<float> samples = read_sound(job.entry, transcriber.least_seconds());
-      const double seconds = double(samples.size()) / double(kSampleRate);
+      const double seconds = seconds_of(int64_t(samples.size()));
       const Transcript transcript =
           transcriber(samples, [&](double share) { bar.at(i, share, heard + share * seconds); });
       heard += seconds;
       clear_live();  // stdout may be the same terminal
-      publish(print(transcript, job, o, jobs.size() == 1), job, o);
+      hand_out(as_asked(transcript, job, o, jobs.size() == 1), job, o);
     } catch (const SpeechError& e) {
       fault(job, e.what());
     } catch (const Error& e) {
@@ -174,7 +174,7 @@ void transcribe(const Options& o) {
 
 void add_transcribe_command(CLI::App& app) {
   auto* command = app.add_subcommand("transcribe", "Write down what is said in recordings");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TranscribeOptions>();
   command->add_option("model", o->model, "Snapshot of recipe ctc, or a HubertForCTC folder of Hugging Face")
       ->type_name("FOLDER")
       ->required();

@@ -29,7 +29,7 @@ Transcriber::Transcriber(const std::string& folder, const Placement& where, cons
               int64_t(options.margin_seconds * double(kSampleRate)) / model_.config.model.hop());
 }
 
-double Transcriber::least_seconds() const { return double(model_.config.model.least_samples()) / double(kSampleRate); }
+double Transcriber::least_seconds() const { return seconds_of(model_.config.model.least_samples()); }
 
 Tensor Transcriber::hear(std::span<const float> samples) const {
   const NoGrad no_grad;
@@ -41,7 +41,7 @@ Tensor Transcriber::hear(std::span<const float> samples) const {
 TranscriptSegment Transcriber::decode(const Tensor& logits, int64_t first, double seconds) const {
   const CtcText text = options_.beam > 0 ? ctc_beam(logits, vocabulary_.blank(), options_.beam)
                                          : ctc_greedy(logits, vocabulary_.blank());
-  const double frame = double(model_.config.model.hop()) / double(kSampleRate);
+  const double frame = seconds_of(model_.config.model.hop());
   TranscriptSegment segment{.begin = 0, .end = 0, .log_p = text.log_p, .characters = {}};
   for (const CtcLabel& label : text.labels) {
     // A model may have more classes than its tokenizer has tokens.
@@ -60,7 +60,7 @@ TranscriptSegment Transcriber::decode(const Tensor& logits, int64_t first, doubl
 Transcript Transcriber::operator()(std::span<const float> samples, const std::function<void(double)>& progress) const {
   const HubertModelConfig& m = model_.config.model;
   const int64_t hop = m.hop(), count = int64_t(samples.size());
-  Transcript transcript{.seconds = double(count) / double(kSampleRate), .segments = {}};
+  Transcript transcript{.seconds = seconds_of(count), .segments = {}};
   std::vector<float> scaled;
   if (model_.config.normalize) {
     scaled.assign(samples.begin(), samples.end());

@@ -14,14 +14,14 @@ std::string trimmed(const std::string& text) {
   return begin == std::string::npos ? "" : text.substr(begin, end - begin + 1);
 }
 
-void append(const TranscriptSegment& segment, std::string& text) {
+void append_text(const TranscriptSegment& segment, std::string& text) {
   for (const TranscriptCharacter& c : segment.characters) {
     if (c.text == " " && text.ends_with(' ')) continue;
     text += c.text;
   }
 }
 
-double milliseconds(double seconds) { return std::round(1000 * seconds) / 1000; }
+double to_milliseconds(double seconds) { return std::round(1000 * seconds) / 1000; }
 
 // 01:02:03,456
 std::string srt_time(double seconds) {
@@ -36,13 +36,13 @@ std::string srt_time(double seconds) {
 
 std::string TranscriptSegment::text() const {
   std::string text;
-  append(*this, text);
+  append_text(*this, text);
   return trimmed(text);
 }
 
 std::string Transcript::text() const {
   std::string text;
-  for (const TranscriptSegment& s : segments) append(s, text);
+  for (const TranscriptSegment& s : segments) append_text(s, text);
   return trimmed(text);
 }
 
@@ -53,22 +53,22 @@ std::string as_text(const Transcript& transcript) {
 }
 
 std::string as_json(const Transcript& transcript, const std::string& path) {
-  nlohmann::ordered_json json{{"path", path},
-                              {"seconds", milliseconds(transcript.seconds)},
-                              {"text", transcript.text()},
-                              {"segments", nlohmann::ordered_json::array()}};
+  OrderedJson json{{"path", path},
+                   {"seconds", to_milliseconds(transcript.seconds)},
+                   {"text", transcript.text()},
+                   {"segments", OrderedJson::array()}};
   for (const TranscriptSegment& s : transcript.segments) {
-    auto characters = nlohmann::ordered_json::array();
+    auto characters = OrderedJson::array();
     for (const TranscriptCharacter& c : s.characters)
-      characters.push_back({{"text", c.text}, {"begin", milliseconds(c.begin)}, {"end", milliseconds(c.end)}});
-    json["segments"].push_back({{"begin", milliseconds(s.begin)},
-                                {"end", milliseconds(s.end)},
+      characters.push_back({{"text", c.text}, {"begin", to_milliseconds(c.begin)}, {"end", to_milliseconds(c.end)}});
+    json["segments"].push_back({{"begin", to_milliseconds(s.begin)},
+                                {"end", to_milliseconds(s.end)},
                                 {"text", s.text()},
                                 {"log_p", s.log_p},
                                 {"characters", std::move(characters)}});
   }
   // A file's name need not be UTF-8.
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 std::string as_srt(const Transcript& transcript) {

@@ -11,8 +11,7 @@
 namespace hinoki {
 namespace {
 
-constexpr size_t kHuge = size_t{2} << 20;
-constexpr size_t kStep = 32 * kHuge;  // that the writable part grows by
+constexpr size_t kStep = 32 * Arena::kHugePage;  // that the writable part grows by
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 char* align(char* at, size_t unit) { return at + (unit - uintptr_t(at) % unit) % unit; }  // up
@@ -100,10 +99,10 @@ Arena::Space Arena::remove(Free::iterator place) {
 // Addresses for at least `bytes`, in a range of their own: the rest of the one before is free.
 bool Arena::reserve(size_t bytes) {
   const size_t size = round_up(std::max(addresses_at_once(), bytes), kStep);
-  void* const range = mmap(nullptr, size + kHuge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const range = mmap(nullptr, size + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (range == MAP_FAILED) return false;
   // Large blocks want huge pages: pages in the order they happen to come collide in the second-level cache.
-  char* const begin = align(static_cast<char*>(range), kHuge);
+  char* const begin = align(static_cast<char*>(range), kHugePage);
   madvise(begin, size, MADV_HUGEPAGE);
   if (top_ < writable_) add(top_, {size_t(writable_ - top_), 0});
   top_ = writable_ = begin;
@@ -115,7 +114,7 @@ bool Arena::reserve(size_t bytes) {
 bool Arena::make_writable(char* end) {
   if (end <= writable_) return true;
   char* const ahead = std::min(end_, writable_ + round_up(size_t(end - writable_), kStep));
-  for (char* const to : {ahead, align(end, kHuge)}) {
+  for (char* const to : {ahead, align(end, kHugePage)}) {
     if (mprotect(writable_, size_t(to - writable_), PROT_READ | PROT_WRITE) != 0) continue;
     writable_ = to;
     return true;

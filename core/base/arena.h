@@ -10,6 +10,7 @@ namespace hinoki {
 class Arena {
  public:
   static constexpr size_t kGrain = 512;  // blocks begin and end at multiples of it
+  static constexpr size_t kHugePage = size_t{2} << 20;
 
   // The lowest place where `bytes` fit, contents undefined. Null: the system has no more.
   void* take(size_t bytes);

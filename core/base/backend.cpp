@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kLibrary = "libhinoki_cuda.so";
 constexpr const char* kOrCpu = "; device = \"cpu\" needs none of it";
 
-std::mutex mutex;
+std::mutex loading;
 const CudaBackend* loaded = nullptr;
 
 // HINOKI_CUDA_LIBRARY, or beside the program, or in the lib folder beside the program's folder.
@@ -34,7 +34,7 @@ std::string find_library() {
                     kOrCpu);
 }
 
-const CudaBackend& load() {
+const CudaBackend& load_backend() {
   const std::string path = find_library();
   // Never closed: the slots point into it. Every symbol is bound now, so that what does not fit is found out here.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -51,9 +51,9 @@ const CudaBackend& load() {
 }  // namespace
 
 void require_cuda(int index) {
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(loading);
   if (cuda_device != nullptr) return;
-  if (loaded == nullptr) loaded = &load();
+  if (loaded == nullptr) loaded = &load_backend();
   cuda_device = loaded->start(index);
 }
 

@@ -11,11 +11,10 @@
 #include <thread>
 
 #include "core/base/check.h"
+#include "core/base/clock.h"
 
 namespace hinoki {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double kPatience = 2;  // seconds, after SIGTERM
 
@@ -129,13 +128,13 @@ ssize_t ChildProcess::write(const char* data, size_t bytes) const {
 
 // It is not reaped here, so that its number, which is its group's, stays its own until end().
 std::optional<std::string> ChildProcess::ended_within(double seconds) const {
-  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
+  const double deadline = steady_seconds() + seconds;
   for (auto pause = std::chrono::microseconds(200);; pause = std::min(2 * pause, std::chrono::microseconds(20000))) {
     siginfo_t end{};
     if (pid_ < 0 || (waitid(P_PID, id_t(pid_), &end, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD))
       return "has ended";  // somebody else reaped it
     if (end.si_pid == pid_) return description(end);
-    if (Clock::now() >= deadline) return std::nullopt;
+    if (steady_seconds() >= deadline) return std::nullopt;
     std::this_thread::sleep_for(pause);
   }
 }

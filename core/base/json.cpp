@@ -9,7 +9,7 @@
 namespace hinoki {
 namespace {
 
-constexpr int kDeepest = 64;
+constexpr int kDeepestJson = 64;
 
 // The library keeps the last of two equal keys without a word; two readers could then see two different files.
 class Guard {
@@ -18,7 +18,7 @@ class Guard {
 
   bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start) {
-      require<Exit::data>(depth < kDeepest, name_, ": nested deeper than ", kDeepest, " levels");
+      require<Exit::data>(depth < kDeepestJson, name_, ": nested deeper than ", kDeepestJson, " levels");
       keys_.resize(static_cast<size_t>(depth) + 1);
       keys_.back().clear();
     } else if (event == Json::parse_event_t::key) {

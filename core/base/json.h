@@ -7,6 +7,7 @@
 namespace hinoki {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  // keeps the order in which people read it
 
 // `name` is the file, for messages. Fails with Exit::data.
 Json parse_json(std::string_view text, const std::string& name);

@@ -16,7 +16,7 @@ constexpr const char* kRemedy =
 
 std::string version_text(int version) { return say(version / 10000, ".", version / 100 % 100, ".", version % 100); }
 
-Functions load() {
+Functions load_nccl() {
   const char* named = std::getenv("HINOKI_NCCL_LIBRARY");
   const std::string path = named != nullptr && *named != '\0' ? named : "libnccl.so.2";
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
@@ -50,7 +50,7 @@ const Functions& require_library() {
   static std::mutex mutex;
   static const Functions* loaded = nullptr;
   const std::lock_guard lock(mutex);
-  if (loaded == nullptr) loaded = new Functions(load());
+  if (loaded == nullptr) loaded = new Functions(load_nccl());
   return *loaded;
 }
 

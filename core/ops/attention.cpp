@@ -7,8 +7,8 @@ using kernels::HeadRows, kernels::MutableHeadRows;
 namespace {
 
 // `lse`: undefined, or where the logarithms of the softmax's sums go. Only a backward pass wants them.
-void run(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv, const Tensor& out,
-         const Tensor& lse) {
+void attend(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv, const Tensor& out,
+            const Tensor& lse) {
   kernels::attention.run(qkv.device(), qkv.stream(),
                          {.shape = shape,
                           .q = p.part<HeadRows>(qkv, 0),
@@ -20,10 +20,11 @@ void run(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor&
 
 // How to make what attention gives out again, for the projection behind it and for its own gradient: q, k and v are kept
 // for that. `segments` keeps alive what shape points to.
-Remake again(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv, const Tensor& segments) {
+Remake attend_again(const PackedQkv& p, const kernels::AttentionShape& shape, const Tensor& qkv,
+                    const Tensor& segments) {
   return [p, shape, qkv = Saved(qkv), segments] {
     const Tensor out = empty(p.out(), qkv->dtype(), qkv->device());
-    run(p, shape, *qkv, out, {});
+    attend(p, shape, *qkv, out, {});
     return out;
   };
 }
@@ -36,9 +37,9 @@ Tensor attention(const Tensor& qkv, const AttentionOptions& options) {
   Tensor out = empty(p.out(), qkv.dtype(), qkv.device());
   const bool recorded = recording({qkv});
   const Tensor lse = recorded ? empty({p.batch, p.heads, p.time}, wide(qkv.dtype()), qkv.device()) : Tensor();
-  run(p, shape, qkv, out, lse);
+  attend(p, shape, qkv, out, lse);
   // On the CPU a ninth of a layer's memory costs a fiftieth of its time; a GPU has the memory.
-  if (recorded && qkv.device() == Device::cpu) out.set_remake(again(p, shape, qkv, options.segments));
+  if (recorded && qkv.device() == Device::cpu) out.set_remake(attend_again(p, shape, qkv, options.segments));
 
   return differentiable(
       out, {qkv},

@@ -36,10 +36,10 @@ KeyValueCache make_cache(int64_t lines, int64_t capacity, int64_t heads, int64_t
 
 namespace {
 
-const int32_t* numbers(const Tensor& x) { return static_cast<const int32_t*>(x.data()); }
+const int32_t* as_numbers(const Tensor& x) { return static_cast<const int32_t*>(x.data()); }
 
-void check(const PackedQkv& p, const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows,
-           const AttentionOptions& options) {
+void check_cached(const PackedQkv& p, const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows,
+                  const AttentionOptions& options) {
   require(!options.segments.defined() && options.dropout == 0 && options.causal,
           "attention_cached: causal attention alone, without segments and dropout");
   require(rows.batch() == p.batch && rows.time == p.time, "attention_cached: qkv ", qkv.shape(), " for ", rows.batch(),
@@ -57,14 +57,14 @@ void check(const PackedQkv& p, const Tensor& qkv, const KeyValueCache& cache, co
             " more do not fit into a cache of ", held[0], " lines of ", held[2]);
 }
 
-void append(const PackedQkv& p, const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows) {
+void append_to_cache(const PackedQkv& p, const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows) {
   kernels::cache_append.run(qkv.device(), qkv.stream(),
                             {.k = p.part<HeadRows>(qkv, 1),
                              .v = p.part<HeadRows>(qkv, 2),
                              .keys = cache.keys.data(),
                              .values = cache.values.data(),
-                             .lines = numbers(rows.device_lines),
-                             .lengths = numbers(rows.device_lengths),
+                             .lines = as_numbers(rows.device_lines),
+                             .lengths = as_numbers(rows.device_lengths),
                              .batch = p.batch,
                              .time = p.time,
                              .heads = p.heads,
@@ -87,11 +87,11 @@ Rows row(Rows x, int64_t b, DType dtype) {
 Tensor attention_cached(const Tensor& qkv, const KeyValueCache& cache, const CacheRows& rows,
                         const AttentionOptions& options) {
   const PackedQkv p(qkv, options);
-  check(p, qkv, cache, rows, options);
+  check_cached(p, qkv, cache, rows, options);
   const DType dtype = qkv.dtype();
   Tensor out = empty(p.out(), dtype, qkv.device());
   if (out.numel() == 0) return out;
-  append(p, qkv, cache, rows);
+  append_to_cache(p, qkv, cache, rows);
 
   const int64_t capacity = cache.keys.size(2);
   const auto held = [&](const Tensor& t) {
@@ -106,8 +106,8 @@ Tensor attention_cached(const Tensor& qkv, const KeyValueCache& cache, const Cac
   // One query a row: all rows together, wherever their sequences lie. CUDA's kernel of it takes whole vectors.
   if (p.time == 1 && (qkv.device() == Device::cpu || p.dim % 8 == 0)) {
     call.shape.kv_time = rows.longest();
-    call.lines = numbers(rows.device_lines);
-    call.lengths = numbers(rows.device_lengths);
+    call.lines = as_numbers(rows.device_lines);
+    call.lengths = as_numbers(rows.device_lengths);
     run(call);
     return out;
   }

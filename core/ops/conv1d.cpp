@@ -43,7 +43,7 @@ struct Room {
   void* data() const { return memory.defined() ? memory.data() : nullptr; }
 };
 
-struct Backward {
+struct Conv1dBackward {
   kernels::Conv1dShape shape;
   Saved x, weight;
   Sink to_x, to_weight, to_bias;
@@ -97,7 +97,7 @@ Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                        .room = Room(shape, x.dtype(), x.device()).data()});
   const DType sums = wide(x.dtype());
   return differentiable(y, {x, weight, bias},
-                        Backward{shape, Saved(x), Saved(weight), Sink(x), Sink(weight, sums), Sink(bias, sums)});
+                        Conv1dBackward{shape, Saved(x), Saved(weight), Sink(x), Sink(weight, sums), Sink(bias, sums)});
 }
 
 }  // namespace hinoki

@@ -7,7 +7,7 @@
 namespace hinoki {
 namespace {
 
-void check_shapes(const Tensor& logits, const Tensor& frames, const Tensor& labels, const Tensor& lengths) {
+void check_ctc_shapes(const Tensor& logits, const Tensor& frames, const Tensor& labels, const Tensor& lengths) {
   require(logits.rank() == 3 && logits.contiguous(), "ctc_loss: logits ", logits.shape(),
           " are not [batch, time, classes] in one piece");
   const Shape rows{logits.size(0)};
@@ -51,7 +51,7 @@ int64_t check_rows(const Shape& logits, const Tensor& frames, const Tensor& labe
 
 Tensor ctc_loss(const Tensor& logits, const Tensor& frames, const Tensor& labels, const Tensor& label_lengths,
                 int64_t blank) {
-  check_shapes(logits, frames, labels, label_lengths);
+  check_ctc_shapes(logits, frames, labels, label_lengths);
   const int64_t rows = logits.size(0);
   const int64_t most = check_rows(logits.shape(), to_device(frames, Device::cpu), to_device(labels, Device::cpu),
                                   to_device(label_lengths, Device::cpu), blank);

@@ -14,7 +14,7 @@ void require_alike(const char* op, const Tensor& a, const Tensor& b) {
           b.shape());
 }
 
-void run(const kernels::Kernel<kernels::Binary>& kernel, const Tensor& a, const Tensor& b, const Tensor& y) {
+void run_binary(const kernels::Kernel<kernels::Binary>& kernel, const Tensor& a, const Tensor& b, const Tensor& y) {
   kernel.run(y.device(), y.stream(),
              {.a = a.data(), .b = b.data(), .y = y.data(), .count = y.numel(), .dtype = y.dtype()});
 }
@@ -29,20 +29,20 @@ void run_scale(const Tensor& x, double factor, const Tensor& y) {
 Tensor add(const Tensor& a_in, const Tensor& b_in) {
   require_alike("add", a_in, b_in);
   const Tensor a = contiguous(a_in), b = contiguous(b_in), y = empty_like(a);
-  run(kernels::add, a, b, y);
+  run_binary(kernels::add, a, b, y);
   return differentiable(y, {a, b}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
 }
 
 Tensor mul(const Tensor& a_in, const Tensor& b_in) {
   require_alike("mul", a_in, b_in);
   const Tensor a = contiguous(a_in), b = contiguous(b_in), y = empty_like(a);
-  run(kernels::mul, a, b, y);
+  run_binary(kernels::mul, a, b, y);
   return differentiable(y, {a, b},
                         [a = Saved(a), b = Saved(b), to_a = Sink(a), to_b = Sink(b)](const Tensor& dy) -> Grads {
                           Grads grads(2);
                           const auto product = [&](const Tensor& other) {
                             const Tensor d = empty_like(dy);
-                            run(kernels::mul, dy, other, d);
+                            run_binary(kernels::mul, dy, other, d);
                             return d;
                           };
                           if (to_a.wanted()) grads[0] = product(*b);

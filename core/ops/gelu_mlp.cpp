@@ -32,7 +32,7 @@ void activate(const Tensor& u, const Tensor& bias, const Tensor& g, const Linear
                           .dtype = u.dtype()});
 }
 
-struct Backward {
+struct MlpBackward {
   LinearMap up, down;
   kernels::GeluForm form;
   bool fused;
@@ -105,11 +105,10 @@ Tensor gelu_mlp(const Tensor& x, const MlpWeights& w, Gelu form, Inner inner) {
   kernels::gemm.run(x.device(), x.stream(), down.forward(g, w.down, w.down_bias, y));
 
   const DType sums = wide(x.dtype());
-  return differentiable(
-      y, {x, w.up, w.up_bias, w.down, w.down_bias},
-      Backward{up, down, kernel_form, fused, Saved(x), Saved(w.up), Saved(w.up_bias), Saved(w.down),
-               inner == Inner::kept ? u : Tensor(), Sink(x), Sink(w.up, sums), Sink(w.up_bias, sums),
-               Sink(w.down, sums), Sink(w.down_bias, sums)});
+  return differentiable(y, {x, w.up, w.up_bias, w.down, w.down_bias},
+                        MlpBackward{up, down, kernel_form, fused, Saved(x), Saved(w.up), Saved(w.up_bias),
+                                    Saved(w.down), inner == Inner::kept ? u : Tensor(), Sink(x), Sink(w.up, sums),
+                                    Sink(w.up_bias, sums), Sink(w.down, sums), Sink(w.down_bias, sums)});
 }
 
 }  // namespace hinoki

@@ -7,7 +7,7 @@
 namespace hinoki {
 namespace {
 
-void require_fits(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+void require_rows_fit(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   require(x.contiguous(), "layer_norm: x of shape ", x.shape(), " is not contiguous");
   require(weight.shape() == Shape{x.size(-1)}, "layer_norm: weight is ", weight.shape(), ", x ends in ", x.size(-1));
   require(!bias.defined() || bias.shape() == weight.shape(), "layer_norm: bias is ", bias.shape(), ", x ends in ",
@@ -18,8 +18,8 @@ struct Statistics {
   Tensor mean, rstd;  // [rows]
 };
 
-Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight, const Tensor& bias,
-               double eps, const Tensor& sum, const Tensor& y) {
+Statistics normalize(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight, const Tensor& bias,
+                     double eps, const Tensor& sum, const Tensor& y) {
   const int64_t cols = x.size(-1), rows = cols ? x.numel() / cols : 0;
   const DType statistics = wide(x.dtype());
   Statistics s{empty({rows}, statistics, x.device()), empty({rows}, statistics, x.device())};
@@ -42,17 +42,17 @@ Statistics run(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor
 }
 
 // How to make y again: the sum is kept for the norm's own gradient, and a norm is one pass over memory.
-Remake again(const Tensor& sum, const Tensor& weight, const Tensor& bias, double eps) {
+Remake normalize_again(const Tensor& sum, const Tensor& weight, const Tensor& bias, double eps) {
   return [sum = Saved(sum), weight = Saved(weight), bias = Saved(bias), eps] {
     const Tensor y = empty_like(*sum);
-    run(*sum, {}, {}, *weight, *bias, eps, {}, y);
+    normalize(*sum, {}, {}, *weight, *bias, eps, {}, y);
     return y;
   };
 }
 
 // What both backward passes share: from dy (at the norm's output) and dsum (at its input from elsewhere, may be
 // undefined) to the gradients of the input, the weight and the bias.
-struct Backward {
+struct LayerNormBackward {
   Saved sum, weight;
   Statistics statistics;
   Sink to_weight, to_bias;
@@ -84,27 +84,28 @@ struct Backward {
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
-  require_fits(x, weight, bias);
+  require_rows_fit(x, weight, bias);
   Tensor y = empty_like(x);
-  const Statistics s = run(x, {}, {}, weight, bias, eps, {}, y);
-  if (recording({x, weight, bias})) y.set_remake(again(x, weight, bias, eps));
-  return differentiable(y, {x, weight, bias},
-                        [b = Backward{Saved(x), Saved(weight), s, Sink(weight, wide(x.dtype())),
-                                      Sink(bias, wide(x.dtype()))}](const Tensor& dy) -> Grads { return b(dy, {}); });
+  const Statistics s = normalize(x, {}, {}, weight, bias, eps, {}, y);
+  if (recording({x, weight, bias})) y.set_remake(normalize_again(x, weight, bias, eps));
+  return differentiable(
+      y, {x, weight, bias},
+      [b = LayerNormBackward{Saved(x), Saved(weight), s, Sink(weight, wide(x.dtype())), Sink(bias, wide(x.dtype()))}](
+          const Tensor& dy) -> Grads { return b(dy, {}); });
 }
 
 Normed residual_layer_norm(const Tensor& x, const Tensor& d1, const Tensor& d2, const Tensor& weight,
                            const Tensor& bias, double eps) {
-  require_fits(x, weight, bias);
+  require_rows_fit(x, weight, bias);
   for (const Tensor& d : {d1, d2})
     require(!d.defined() || (d.shape() == x.shape() && d.contiguous()), "residual_layer_norm: x is ", x.shape(),
             ", what is added ", d.shape());
   Tensor sum = empty_like(x), y = empty_like(x);
-  const Statistics s = run(x, d1, d2, weight, bias, eps, sum, y);
-  if (recording({x, d1, d2, weight, bias})) y.set_remake(again(sum, weight, bias, eps));
+  const Statistics s = normalize(x, d1, d2, weight, bias, eps, sum, y);
+  if (recording({x, d1, d2, weight, bias})) y.set_remake(normalize_again(sum, weight, bias, eps));
   const auto out = differentiable(
       {sum, y}, {x, d1, d2, weight, bias},
-      [b = Backward{Saved(sum), Saved(weight), s, Sink(weight, wide(x.dtype())), Sink(bias, wide(x.dtype()))},
+      [b = LayerNormBackward{Saved(sum), Saved(weight), s, Sink(weight, wide(x.dtype())), Sink(bias, wide(x.dtype()))},
        two = d2.defined()](const std::vector<Tensor>& dys) -> Grads {
         if (!dys[1].defined()) return {dys[0], dys[0], two ? dys[0] : Tensor(), {}, {}};
         Grads g = b(dys[1], dys[0]);

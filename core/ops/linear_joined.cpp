@@ -12,8 +12,8 @@ struct Part {
   Tensor columns(const Tensor& y) const { return y.narrow(y.rank() - 1, begin, map.out); }
 };
 
-std::vector<Part> parts_of(const Tensor& x, const std::vector<Tensor>& weights, const std::vector<Tensor>& biases,
-                           WeightLayout layout) {
+std::vector<Part> joined_parts(const Tensor& x, const std::vector<Tensor>& weights, const std::vector<Tensor>& biases,
+                               WeightLayout layout) {
   require(!weights.empty() && (biases.empty() || biases.size() == weights.size()), "linear_joined: ", weights.size(),
           " weights, ", biases.size(), " biases");
   std::vector<Part> parts;
@@ -30,7 +30,7 @@ std::vector<Part> parts_of(const Tensor& x, const std::vector<Tensor>& weights, 
 
 Tensor linear_joined(const Tensor& x, const std::vector<Tensor>& weights, const std::vector<Tensor>& biases,
                      WeightLayout layout) {
-  const std::vector<Part> parts = parts_of(x, weights, biases, layout);
+  const std::vector<Part> parts = joined_parts(x, weights, biases, layout);
   Shape shape = x.shape();
   shape[-1] = parts[0].map.pitch;
   const Tensor y = empty(shape, x.dtype(), x.device());

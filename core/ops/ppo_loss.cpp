@@ -7,7 +7,7 @@
 namespace hinoki {
 namespace {
 
-void check_shapes(const Tensor& log_probs, const Tensor& values, const PpoRows& rows) {
+void check_ppo_shapes(const Tensor& log_probs, const Tensor& values, const PpoRows& rows) {
   require(log_probs.rank() == 1, "ppo_loss: log_probs ", log_probs.shape(), " are not [rows]");
   require(values.shape() == log_probs.shape(), "ppo_loss: values ", values.shape(), " for log_probs ",
           log_probs.shape());
@@ -53,7 +53,7 @@ double value_row(double value, double old_value, double to, double clip, PpoLoss
 }  // namespace
 
 PpoLoss ppo_loss(const Tensor& log_probs, const Tensor& values, const PpoRows& rows, const PpoLossOptions& options) {
-  check_shapes(log_probs, values, rows);
+  check_ppo_shapes(log_probs, values, rows);
   const Tensor own_log_probs = host_rows(log_probs), own_values = host_rows(values);
   const Tensor d_log_probs = empty_like(own_log_probs), d_values = empty_like(own_values);
   PpoLoss loss;

@@ -5,7 +5,7 @@
 namespace hinoki {
 namespace {
 
-void copy(const Tensor& from, const Tensor& to) {
+void copy_part(const Tensor& from, const Tensor& to) {
   kernels::copy.run(to.device(), to.stream(),
                     {.x = from.data(),
                      .y = to.data(),
@@ -17,7 +17,7 @@ void copy(const Tensor& from, const Tensor& to) {
 
 Tensor dense_copy(const Tensor& x) {
   Tensor y = empty_like(x);
-  copy(x, y);
+  copy_part(x, y);
   return y;
 }
 
@@ -31,7 +31,7 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   return differentiable(x.narrow(axis, begin, end - begin), {x},
                         [shape = x.shape(), axis, begin, end](const Tensor& dy) -> Grads {
                           Tensor dx = zeros(shape, dy.dtype(), dy.device());
-                          copy(dy, dx.narrow(axis, begin, end - begin));
+                          copy_part(dy, dx.narrow(axis, begin, end - begin));
                           return {dx};
                         });
 }

@@ -25,8 +25,10 @@ std::string shape(const std::string& bytes, const PieceSettings& settings, bool 
   block.bytes = bytes;
   const TextPieces made = make_pieces(block, settings);
   std::string out;
-  for (const Piece& p : made.pieces)
-    out += p.kind == Piece::border ? "B" : p.kind == Piece::blank ? "_" : "[" + std::string(made.text_of(p)) + "]";
+  for (const TextPiece& p : made.pieces)
+    out += p.kind == TextPiece::border  ? "B"
+           : p.kind == TextPiece::blank ? "_"
+                                        : "[" + std::string(made.text_of(p)) + "]";
   return out;
 }
 

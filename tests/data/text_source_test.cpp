@@ -157,8 +157,8 @@ TEST(TextSource, LongLinesAreCutAtFullStopsOrCharacters) {
   for (const auto& b : blocks) {
     const TextPieces made = make_pieces(b, {});
     counts.add(made.counts);
-    for (const Piece& p : made.pieces) {
-      if (p.kind != Piece::text) continue;
+    for (const TextPiece& p : made.pieces) {
+      if (p.kind != TextPiece::text) continue;
       const auto part = made.text_of(p);
       EXPECT_LE(part.size(), kLongestLine);
       EXPECT_EQ(utf8_valid_until(part), part.size());

@@ -28,8 +28,8 @@ std::string write(const std::string& bytes) {
 void check(const TextPieces& made, bool whole) {
   must(utf8_valid_until(made.text) == made.text.size());
   size_t at = 0;
-  for (const Piece& piece : made.pieces) {
-    if (piece.kind != Piece::text) continue;
+  for (const TextPiece& piece : made.pieces) {
+    if (piece.kind != TextPiece::text) continue;
     must(piece.begin >= at && piece.end >= piece.begin && piece.end <= made.text.size());
     must(piece.characters == count_characters(made.text_of(piece)));
     must(made.text_of(piece).find('\n') == std::string::npos);
