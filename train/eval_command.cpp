@@ -15,7 +15,7 @@ namespace {
 struct EvalOptions {
   std::string model, corpus, split = "validation";
   int64_t sequence = 256, sequences = 0, batch = 8;
-  bool ngrams = true;
+  bool ngrams = true, reset_attention = false;
   Placement where;
 };
 
@@ -31,8 +31,10 @@ void evaluate_model(const EvalOptions& o) {
   const Tokenizer tokenizer = open_tokenizer(o.model, loaded);
   const TokenCorpus held_out(o.corpus, o.split, tokenizer.hash());
   const int64_t sequence = std::min(o.sequence, loaded.model->max_positions());
+  EvaluationOptions options{.length = sequence, .sequences = o.sequences, .batch = o.batch, .border = {}};
+  if (o.reset_attention) options.border = tokenizer.eos();
   Solo alone;
-  const Evaluation model = evaluate(*loaded.model, held_out, sequence, o.sequences, o.batch, alone);
+  const Evaluation model = evaluate(*loaded.model, held_out, options, alone);
   std::printf("%s, split %s: %s tokens in sequences of %lld\n", o.corpus.c_str(), o.split.c_str(),
               grouped(model.tokens).c_str(), (long long)sequence);
   double unigram = 0;
@@ -74,6 +76,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--batch", o->batch, "Sequences at a time; more need more memory")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  command->add_flag("--reset-attention", o->reset_attention,
+                    "Let attention begin anew with each document, as data.reset_attention does in training");
   add_placement_options(*command, o->where);
   command->add_flag_callback(
       "--no-ngrams", [o] { o->ngrams = false; },

@@ -19,19 +19,20 @@ double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_
   return sum;
 }
 
-Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch,
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, const EvaluationOptions& options,
                     Communicator& ranks) {
   const NoGrad no_grad;
+  const int64_t length = options.length, batch = options.batch;
   const Windows windows(corpus, length);
   require<Exit::data>(windows.count() > 0, corpus.folder().string(), ": the split has ", corpus.tokens(),
                       " tokens, less than one sequence of ", length, "; use a shorter sequence or more text");
-  const int64_t count = sequences ? std::min(sequences, windows.count()) : windows.count();
+  const int64_t count = options.sequences ? std::min(options.sequences, windows.count()) : windows.count();
   std::vector<double> mine;
   for (int64_t i = ranks.rank() * batch; i < count; i += ranks.size() * batch) {
     const int64_t n = std::min(batch, count - i);
-    const Batch b =
-        to_device(make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); }),
-                  model.device());
+    Batch made = make_batch(n, length, [&](int64_t row, std::span<int32_t> tokens) { windows.fill(i + row, tokens); });
+    if (options.border) add_segments(made, *options.border);
+    const Batch b = to_device(made, model.device());
     mine.push_back(model.loss(b.ids, b.labels, b.segments, {}).item());
   }
   const double nats = sum_in_order(ranks, mine, (count + batch - 1) / batch);

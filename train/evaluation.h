@@ -1,5 +1,7 @@
 // How well a model predicts text it was not trained on.
 #pragma once
+#include <optional>
+
 #include "data/batches.h"
 #include "models/causal_lm.h"
 #include "train/communicator.h"
@@ -13,9 +15,14 @@ struct Evaluation {
   double bits_per_character = 0;  // comparable between tokenizers
 };
 
-// Over the first `sequences` windows of the split, in order (0: all), `batch` at a time. Batches are dealt to the ranks,
-// their losses summed in double and in order: the same bits on any number of ranks.
-Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, int64_t length, int64_t sequences, int64_t batch,
+struct EvaluationOptions {
+  int64_t length = 0;             // tokens of a window
+  int64_t sequences = 0;          // so many windows from the beginning of the split; 0: all
+  int64_t batch = 1;              // windows at a time
+  std::optional<int32_t> border;  // the token that ends a document, where attention does not cross it
+};
+// Batches are dealt to the ranks, their losses summed in double and in order: the same bits on any number of ranks.
+Evaluation evaluate(const CausalLm& model, const TokenCorpus& corpus, const EvaluationOptions& options,
                     Communicator& ranks);
 // Batch i is rank i % size's; each brings its own in order, and all get the sum, in the order of batches.
 double sum_in_order(Communicator& ranks, const std::vector<double>& mine, int64_t batches);

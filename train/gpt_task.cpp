@@ -99,12 +99,16 @@ GptTask::GptTask(const GptConfig& config, Parameters& parameters)
   model_->recompute = config.train.recompute;
 }
 
+std::optional<int32_t> GptTask::border() const {
+  return config_.data.reset_attention ? std::optional(tokenizer_.eos()) : std::nullopt;
+}
+
 std::unique_ptr<Examples> GptTask::examples(int64_t step, int64_t first, int64_t rows) const {
   auto made = std::make_unique<GptExamples>();
   const int64_t before = step * config_.step_rows() + first;
   made->batch = make_batch(rows, config_.data.sequence,
                            [&](int64_t row, std::span<int32_t> tokens) { batches_->fill(before + row, tokens); });
-  if (config_.data.reset_attention) add_segments(made->batch, tokenizer_.eos());
+  if (border()) add_segments(made->batch, *border());
   made->targets = made->batch.labels.numel();
   return made;
 }
@@ -115,11 +119,14 @@ Tensor GptTask::loss(const Examples& examples, const Pass& pass) const {
 }
 
 Validation GptTask::validate(Communicator& ranks) const {
+  const EvaluationOptions options{.length = config_.data.sequence,
+                                  .sequences = config_.log.evaluate_sequences,
+                                  .batch = config_.train.batch,
+                                  .border = border()};
   std::vector<Evaluation> parts;
   std::vector<double> weights;
   for (const HeldOut& h : held_out_) {
-    parts.push_back(
-        evaluate(*model_, *h.split, config_.data.sequence, config_.log.evaluate_sequences, config_.train.batch, ranks));
+    parts.push_back(evaluate(*model_, *h.split, options, ranks));
     weights.push_back(h.of.weight);
   }
   const Evaluation all = blended(parts, weights);

@@ -32,6 +32,7 @@ class GptTask final : public Task {
     std::unique_ptr<TokenCorpus> split;  // for validation
   };
 
+  std::optional<int32_t> border() const;  // the token that attention does not cross, if documents do not see each other
   std::vector<int32_t> prompt_ids(const std::string& prompt) const;
   GenerationOptions sample_options(int64_t step) const;
 

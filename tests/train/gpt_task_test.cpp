@@ -17,6 +17,15 @@
 namespace hinoki {
 namespace {
 
+using Figures = std::map<std::string, double>;
+
+Figures validated(const GptConfig& c) {
+  hinoki::Run run(c);
+  Figures all;
+  for (const Scalar& s : run.validate().scalars) EXPECT_TRUE(all.emplace(s.tag, s.value).second) << s.tag;
+  return all;
+}
+
 class GptTaskTest : public test::QuietTest<> {
  protected:
   // Without dropout: the loss of a step follows from weights and data alone.
@@ -71,16 +80,8 @@ TEST_F(GptTaskTest, AttentionInsideADocumentIsNotReset) {
     GptConfig within = across;
     within.data.reset_attention = true;
     EXPECT_EQ(losses(across, 5) == losses(within, 5), std::string(corpus) == "sixteen") << corpus;
+    EXPECT_EQ(validated(across) == validated(within), std::string(corpus) == "sixteen") << corpus;
   }
-}
-
-using Figures = std::map<std::string, double>;
-
-Figures validated(const GptConfig& c) {
-  hinoki::Run run(c);
-  Figures all;
-  for (const Scalar& s : run.validate().scalars) EXPECT_TRUE(all.emplace(s.tag, s.value).second) << s.tag;
-  return all;
 }
 
 // By hand from the figures of each corpus alone; they differ in loss, in windows and in characters a token.
@@ -109,9 +110,12 @@ TEST_F(GptTaskTest, ABlendIsValidatedByItsWeights) {
   EXPECT_EQ(both.size(), 9u);
 }
 
-// The same figures from the snapshot: with as many sequences, of each corpus by itself.
-TEST_F(GptTaskTest, EvalGivesWhatTheRunFoundOfEachCorpus) {
+// The same figures from the snapshot: with as many sequences, of each corpus by itself, where attention crosses the
+// borders of documents and where it does not.
+class EvalTest : public GptTaskTest, public testing::WithParamInterface<bool> {};
+TEST_P(EvalTest, GivesWhatTheRunFoundOfEachCorpus) {
   GptConfig c = config();
+  c.data.reset_attention = GetParam();
   c.data.corpora = {{.path = write_corpus("a", 16, 40)}, {.path = write_corpus("b", 9, 5), .weight = 3}};
   c.log.evaluate_sequences = 10;
   hinoki::Run run(c);
@@ -124,7 +128,8 @@ TEST_F(GptTaskTest, EvalGivesWhatTheRunFoundOfEachCorpus) {
     CLI::App app;
     add_eval_command(app);
     testing::internal::CaptureStdout();
-    app.parse(say("eval ", snapshot, " --no-ngrams --sequence 16 --sequences 10 --corpus ", corpus.path));
+    app.parse(say("eval ", snapshot, " --no-ngrams --sequence 16 --sequences 10 --corpus ", corpus.path,
+                  GetParam() ? " --reset-attention" : ""));
     const std::string said = testing::internal::GetCapturedStdout();
     std::getline(lines, line);
     const size_t loss = line.find(": ") + 2, nats = line.find(" nats"), bits = line.rfind(' ', line.find(" bits") - 1);
@@ -135,6 +140,8 @@ TEST_F(GptTaskTest, EvalGivesWhatTheRunFoundOfEachCorpus) {
   }
   EXPECT_TRUE(blend.ends_with("(320 tokens)")) << blend;
 }
+INSTANTIATE_TEST_SUITE_P(Borders, EvalTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "reset" : "crossed"; });
 
 TEST_F(GptTaskTest, ACorpusWithoutValidationIsRefusedOrLeftOut) {
   GptConfig c = config();
