@@ -156,7 +156,10 @@ void TrainLoop::write_samples(int64_t step) {
   for (const std::string& text : texts) all += text + "\n\n";
   make_directory(folder_ + "/samples");
   write_file_durably(say(folder_, "/samples/step-", step, ".txt"), all);
-  for (const std::string& text : texts) inform("  | ", text);
+  for (const std::string& text : texts) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) inform("  | ", line);
+  }
   records_->samples(step, texts);
   plans_.record();
 }

@@ -3,8 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-
+#include "core/base/clock.h"
 #include "core/base/device.h"
 #include "core/base/log.h"
 #include "tests/support/quiet_test.h"
@@ -51,9 +50,9 @@ TEST_P(TrainCommand, PrintsThePlanBeforeTheFirstStep) {
 TEST_P(TrainCommand, SaysWhenTheFirstStepBegins) {
   if (!has_device(GetParam())) return;
   const OneStep tiny;
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = steady_seconds();
   test::train(tiny, tiny.config);
-  const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double all = steady_seconds() - begin;
   const std::string file = tiny.config.run + "/log.txt", log = bytes_of_file(file);
   const size_t at = log.find("\nfirst step "), end = log.find(" s after the program began\n", at);
   ASSERT_NE(end, log.npos) << log;
@@ -64,6 +63,16 @@ TEST_P(TrainCommand, SaysWhenTheFirstStepBegins) {
   EXPECT_LE(std::stod(seconds), all + 0.05);  // it is rounded to tenths
   test::train(tiny, tiny.config);
   EXPECT_EQ(log.rfind("first step "), bytes_of_file(file).rfind("first step ")) << "all steps were done";
+}
+
+// Every line of a sample, the prompt's own among them, behind a bar: none looks like a line of the program.
+TEST_P(TrainCommand, ShowsSamplesBehindABar) {
+  if (!has_device(GetParam())) return;
+  OneStep tiny;
+  tiny.config.samples = {.prompts = {"step 7/1 | loss\nstep 8/1 | loss\n\n猫"}, .tokens = 8};
+  test::train(tiny, tiny.config);
+  const std::string log = bytes_of_file(tiny.config.run + "/log.txt");
+  EXPECT_NE(log.find("\n  | step 7/1 | loss\n  | step 8/1 | loss\n  | \n  | 猫"), log.npos) << log;
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, TrainCommand, testing::Values(Device::cpu, Device::cuda),
