@@ -35,7 +35,7 @@ bool falls_to_validation(const std::vector<int16_t>& samples, double fraction) {
   return double(hash.high >> 11) * 0x1p-53 < fraction;
 }
 
-Made make_shards(SpeechEntry&& entry, const SpeechPreparation& settings) {
+Made read_utterance(SpeechEntry&& entry, const SpeechPreparation& settings) {
   Made made{.entry = std::move(entry), .audio = {}};
   if (made.entry.error) return made;
   try {
@@ -66,7 +66,7 @@ class SpeechPreparing {
     SpeechSource source(settings_.inputs);
     OrderedWork<SpeechEntry, Made> work;
     work.next = [&] { return source.next(); };
-    work.work = [&](SpeechEntry&& entry) { return make_shards(std::move(entry), settings_); };
+    work.work = [&](SpeechEntry&& entry) { return read_utterance(std::move(entry), settings_); };
     work.take = [&](Made&& made) { take(made); };
     work.run(settings_.threads);
     require<Exit::data>(train_.utterances() > 0, "no speech for training was left of ", report_.named,

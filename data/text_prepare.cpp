@@ -45,7 +45,7 @@ constexpr int64_t kBundle = 256 << 10;  // bytes of small blocks that go to a th
 constexpr int64_t kInMemory = 8 << 20;  // bytes after which no more are read before some are written
 
 // Reads all inputs once: cleans in parallel, gives the pieces in order.
-struct OpenPass {
+struct InputPass {
   TextSource source;
   PieceCounts counts;
 
@@ -173,7 +173,7 @@ class TextPreparing {
         {.append = {}, .end = {}, .seen = [&](const Hash128& h, uint64_t ordinal) { duplicates_->add(h, ordinal); }},
         Deduplicate::none, 0);
     LineHashes lines(*duplicates_);
-    OpenPass pass{TextSource(files_), {}};
+    InputPass pass{TextSource(files_), {}};
     pass.run(
         "looking for duplicates", settings_.threads, [](Work&) {},
         [&](Work&& w) { return make_pieces(w.block, settings_.pieces); },
@@ -203,7 +203,7 @@ class TextPreparing {
                                 .seen = {}};
     DocumentAssembler documents(output, settings_.deduplicate, settings_.validation_fraction);
     TextEncoder encoder(tokenizer_, settings_.threads);
-    OpenPass pass{TextSource(files_), {}};
+    InputPass pass{TextSource(files_), {}};
     pass.run(
         "tokenizing", settings_.threads,
         [&](Work& w) {
@@ -257,7 +257,7 @@ TextReport prepare_text(const Tokenizer& tokenizer, const TextPreparation& setti
 }
 
 void for_each_line(const TextPreparation& settings, const std::function<void(std::string_view)>& line) {
-  OpenPass pass{TextSource(list_text_files(settings.inputs)), {}};
+  InputPass pass{TextSource(list_text_files(settings.inputs)), {}};
   pass.run(
       "reading", settings.threads, [](Work&) {}, [&](Work&& w) { return make_pieces(w.block, settings.pieces); },
       [&](TextPieces& block) {

@@ -16,7 +16,7 @@
 namespace hinoki {
 namespace {
 
-double seconds_to(const std::function<void()>& run) {
+double time_of(const std::function<void()>& run) {
   const double begin = steady_seconds();
   run();
   return steady_seconds() - begin;
@@ -27,7 +27,7 @@ double best_seconds(int least, const std::function<void()>& run, double seconds 
   run();
   double best = 1e30, spent = 0;
   for (int i = 0; i < least || (spent < seconds && i < 1000); ++i) {
-    const double s = seconds_to(run);
+    const double s = time_of(run);
     best = std::min(best, s);
     spent += s;
   }

@@ -124,7 +124,7 @@ std::string as_asked(const Transcript& transcript, const Job& job, const Transcr
   return say(job.entry.path.string(), "\t", transcript.text(), "\n");
 }
 
-void hand_out(const std::string& text, const Job& job, const TranscribeOptions& o) {
+void write_transcript(const std::string& text, const Job& job, const TranscribeOptions& o) {
   if (o.output.empty()) {
     std::cout << text << std::flush;
     return;
@@ -156,7 +156,7 @@ void transcribe(const TranscribeOptions& o) {
           transcriber(samples, [&](double share) { bar.at(i, share, heard + share * seconds); });
       heard += seconds;
       clear_live();  // stdout may be the same terminal
-      hand_out(as_asked(transcript, job, o, jobs.size() == 1), job, o);
+      write_transcript(as_asked(transcript, job, o, jobs.size() == 1), job, o);
     } catch (const SpeechError& e) {
       fault(job, e.what());
     } catch (const Error& e) {

@@ -21,7 +21,7 @@ void append_text(const TranscriptSegment& segment, std::string& text) {
   }
 }
 
-double to_milliseconds(double seconds) { return std::round(1000 * seconds) / 1000; }
+double rounded_to_ms(double seconds) { return std::round(1000 * seconds) / 1000; }
 
 // 01:02:03,456
 std::string srt_time(double seconds) {
@@ -54,15 +54,15 @@ std::string as_text(const Transcript& transcript) {
 
 std::string as_json(const Transcript& transcript, const std::string& path) {
   OrderedJson json{{"path", path},
-                   {"seconds", to_milliseconds(transcript.seconds)},
+                   {"seconds", rounded_to_ms(transcript.seconds)},
                    {"text", transcript.text()},
                    {"segments", OrderedJson::array()}};
   for (const TranscriptSegment& s : transcript.segments) {
     auto characters = OrderedJson::array();
     for (const TranscriptCharacter& c : s.characters)
-      characters.push_back({{"text", c.text}, {"begin", to_milliseconds(c.begin)}, {"end", to_milliseconds(c.end)}});
-    json["segments"].push_back({{"begin", to_milliseconds(s.begin)},
-                                {"end", to_milliseconds(s.end)},
+      characters.push_back({{"text", c.text}, {"begin", rounded_to_ms(c.begin)}, {"end", rounded_to_ms(c.end)}});
+    json["segments"].push_back({{"begin", rounded_to_ms(s.begin)},
+                                {"end", rounded_to_ms(s.end)},
                                 {"text", s.text()},
                                 {"log_p", s.log_p},
                                 {"characters", std::move(characters)}});
