@@ -22,6 +22,8 @@ if [ ! -e "$folder/hinoki" ]; then
 fi
 
 root=$(CDPATH='' cd -- "$folder" && pwd)
+# A network that signs for others says here whom Python's installer is to trust; the root does not know it otherwise.
+[ -z "${PIP_CERT:-}" ] || cp "$PIP_CERT" "$root/etc/pip-trusts.crt"
 # A mount namespace of its own: nothing stays mounted when the command ends, however it ends. A clean environment: what
 # this machine sets would not be set there.
 # shellcheck disable=SC2016  # what stands in single quotes is for the inner shells
@@ -29,5 +31,6 @@ exec unshare --mount sh -eu -c '
   root=$1; shift
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
+  [ ! -e "$root/etc/pip-trusts.crt" ] || set -- env PIP_CERT=/etc/pip-trusts.crt "$@"
   exec env -i HOME=/root TERM="${TERM:-dumb}" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     chroot "$root" sh -eu -c "cd /hinoki && exec \"\$@\"" sh "$@"' sh "$root" "$@"
