@@ -29,6 +29,7 @@ root=$(CDPATH='' cd -- "$folder" && pwd)
 # shellcheck disable=SC2016  # what stands in single quotes is for the inner shells
 exec unshare --mount sh -eu -c '
   root=$1; shift
+  mount --bind "$root" "$root"  # a root that is no mount point has no network namespaces
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   [ ! -e "$root/etc/pip-trusts.crt" ] || set -- env PIP_CERT=/etc/pip-trusts.crt "$@"
