@@ -6,8 +6,8 @@
   tested   every op and every kernel has tests/**/<stem>_test.cpp, and every function of core/ops.h stands in a test by op_check
   roofline every CUDA kernel stands in docs/kernels-roofline.md with what it should reach
   mutants  every barrier, wait, commit and planted bug of scripts/mutants.py stands in docs/kernels-mutants.md, and no others
-  names    what an unnamed namespace of the program holds is called like nothing else there, so that its files can be
-           compiled together (HINOKI_UNITY) and mean the same
+  names    what an unnamed namespace holds is called like nothing else in the program, or in the tests (where each has a
+           namespace of its own), so that files can be compiled together (HINOKI_UNITY) and mean the same
   paths    nothing names a place of the machine it was written on
 
 Exits 1 if one is broken. --self-test breaks each in a temporary tree and expects to be told."""
@@ -137,6 +137,7 @@ def check_mutants(files):
 HIDDEN = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.M | re.S)
 DECLARED = re.compile(r"^(?:struct|class|enum class|enum|union|using) (\w+)(?= |;)|"
                       r"^(?![#}/\s]|using |namespace |return )[^=({\n]*?(?<=[ *&])(\w+)(?:\[\w*\])?(?: = |\(|\{|;)", re.M)
+NAMESPACE = re.compile(r"^namespace ([\w:]+) \{$", re.M)
 TEMPLATE = re.compile(r"^template <.*>\n?", re.M)
 
 
@@ -144,21 +145,30 @@ def declared(text):
     return {match.group(1) or match.group(2) for match in DECLARED.finditer(TEMPLATE.sub("", text))}
 
 
+def hidden(text):
+    """{"namespace::name"} of all that unnamed namespaces hold; a test's namespace is its own, the others' are "hinoki"."""
+    for part in HIDDEN.finditer(text):
+        around = NAMESPACE.findall(text, 0, part.start())
+        yield from (f"{around[-1] if around else 'hinoki'}::{name}" for name in declared(part.group(1)))
+
+
 def check_names(files):
-    owners = defaultdict(set)
-    for path, text in files.items():
-        if path.endswith(".h") and floor_of(path) is not None and not path.startswith("kernels/"):
-            for name in declared(text):
+    program = {path: text for path, text in files.items() if floor_of(path) is not None and not path.startswith("kernels/")}
+    tests = {path: text for path, text in files.items() if path.startswith("tests/") and not path.startswith("tests/fuzz/")}
+    for sources, headers in (program, program), (tests, program | tests):
+        owners = defaultdict(set)
+        for path, text in headers.items():
+            if path.endswith(".h"):
+                for name in declared(text):
+                    owners[f"hinoki::{name}"].add(path)
+        names_of = {path: set(hidden(text)) for path, text in sources.items() if path.endswith(".cpp")}
+        for path, names in names_of.items():
+            for name in names:
                 owners[name].add(path)
-    hidden = {path: declared("".join(HIDDEN.findall(text))) for path, text in files.items()
-              if path.endswith(".cpp") and floor_of(path) is not None and not path.startswith("kernels/")}
-    for path, names in hidden.items():
-        for name in names:
-            owners[name].add(path)
-    for path, names in hidden.items():
-        for name in sorted(names):
-            if others := owners[name] - {path}:
-                yield f"{path} hides a {name}, and there is one in {min(others)}: call it what it is"
+        for path, names in names_of.items():
+            for name in sorted(names):
+                if others := owners[name] - {path}:
+                    yield f"{path} hides a {name}, and there is one in {min(others)}: call it what it is"
 
 
 def check_paths(files):
@@ -207,7 +217,8 @@ SOUND = {
     "models/gpt.cpp": "namespace {\nvoid inner(std::function<double(int)> f);\n}  // namespace\nvoid shown(int a) {}\n",
     "models/gpt.h": '#include "core/base/check.h"\nstruct Gpt {\n  int inner;\n};\n',
     "train/main.cpp": '#include "models/gpt.h"\nint main() { std::abort(); }\n',
-    "tests/kernels/gemm_test.cpp": '#include "kernels/gemm.h"\n',
+    "tests/kernels/gemm_test.cpp": '#include "kernels/gemm.h"\nnamespace hinoki::gemm_test {\nnamespace {\nvoid run(int a) {\n}\n}  // namespace\n}\n',
+    "tests/train/run_test.cpp": "namespace hinoki::run_test {\nnamespace {\nvoid run(int a) {\n}\nstruct Gpt {\n};\n}  // namespace\n}\n",
     "tests/ops/linear_test.cpp": "check_op(linear(x))\n" + "x\n" * (LONGEST - 1),
     "README.md": "See /usr/share/doc and ./work/ and core/base/.\n",
 }
@@ -240,6 +251,8 @@ BROKEN = [  # (rule, path, text or None: without the file)
     ("names", "core/ops/linear.cpp", "namespace {\nstruct Gpt {\n};\n}  // namespace\n"),
     ("names", "core/ops/linear.cpp", "namespace {\nconstexpr int kMost = 3;\n}  // namespace\n"),
     ("names", "core/ops/linear.cpp", "namespace {\nusing Clock = int;\n}  // namespace\n"),
+    ("names", "tests/train/run_test.cpp", "namespace hinoki::gemm_test {\nnamespace {\nvoid run(int b) {\n}\n}  // namespace\n}\n"),
+    ("names", "tests/train/run_test.cpp", "namespace hinoki {\nnamespace {\nstruct Gpt {\n};\n}  // namespace\n}\n"),
     ("paths", "README.md", "See /work/main/README.md\n"),
     ("paths", "scripts/x.sh", "cd /home/me/hinoki\n"),
     ("paths", "tests/a_test.cpp", 'open("/root/x");\n'),

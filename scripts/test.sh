@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Passes the tests, from a bare Debian 12 machine. Stages run in order; name some to run only those:
-#   scripts/test.sh [setup|rules|build|unit|sanitize|emulated|cuda|learn|chat|speech|multi_node|interop|fuzz]...
+#   scripts/test.sh [setup|rules|build|sanitize|emulated|cuda|learn|chat|speech|multi_node|interop|fuzz|unit]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
@@ -13,12 +13,24 @@ rules() {
   /usr/bin/python3 scripts/bench/gpu_table.py --self-test
 }
 
-build() {
-  cmake --preset release
-  cmake --build --preset release
+# A folder that is not there yet is built in the way that is sooner done from nothing; one that is stays as it is.
+configure() {
+  local folder=$1 preset=$2 together=()
+  [ -e "$folder/CMakeCache.txt" ] || together=(-DHINOKI_UNITY=ON)
+  cmake --preset "$preset" "${together[@]}"
 }
 
-unit() { ctest --test-dir build --no-tests=error --output-on-failure --timeout 600 --parallel 2; }
+build() {
+  configure build release
+  cmake --build --preset release --target hinoki
+}
+
+# For whoever works on the CPU's side: `emulated` runs all of these, with a GPU beside it.
+unit() {
+  configure build release
+  cmake --build --preset release
+  ctest --test-dir build --no-tests=error --output-on-failure --timeout 600 --parallel 2
+}
 
 # The same tests under the address and undefined-behaviour sanitizers.
 sanitize() {
@@ -27,7 +39,8 @@ sanitize() {
   # In two processes, and not one a test: starting the sanitizers takes longer than most tests.
   local shard status=0 running=()
   for shard in 0 1; do
-    GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard build-debug/hinoki_tests --gtest_brief=1 &> "build-debug/shard-$shard.log" &
+    GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard build-debug/hinoki_tests --gtest_brief=1 \
+      --gtest_output="json:build-debug/shard-$shard.json" &> "build-debug/shard-$shard.log" &
     running+=($!)
   done
   for shard in 0 1; do
@@ -39,7 +52,7 @@ sanitize() {
 
 # The same tests with an emulated GPU, which checks every access of every CUDA kernel; each kernel must have been run.
 emulated() {
-  cmake --preset emulated
+  configure build-emulated emulated
   cmake --build --preset emulated
   rm -f build-emulated/coverage
   HINOKI_REQUIRE_GPU=1 HINOKI_KERNEL_COVERAGE="$PWD/build-emulated/coverage" \
@@ -90,7 +103,7 @@ interop() { bash tests/interop/run.sh; }
 fuzz() { bash scripts/fuzz.sh 10; }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(setup rules build unit sanitize emulated cuda learn chat speech multi_node interop fuzz)
+[ ${#stages[@]} -gt 0 ] || stages=(setup rules build sanitize emulated cuda learn chat speech multi_node interop fuzz)
 for stage in "${stages[@]}"; do
   started=$SECONDS
   printf '\n=== %s\n' "$stage"

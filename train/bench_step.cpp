@@ -12,7 +12,9 @@
 #include "core/base/device.h"
 #include "core/base/scratch.h"
 #include "models/model.h"
+#include "train/bench_kernels.h"
 #include "train/hubert_plan.h"
+#include "train/machine_peak.h"
 #include "train/optimizer.h"
 
 namespace hinoki {
@@ -146,6 +148,43 @@ double milliseconds_at_end(Device device) {
   return 1e3 * steady_seconds();
 }
 
+struct Sample {
+  double total = 0;  // milliseconds
+  std::array<double, 3> phases{};
+  double possible = 0;  // operations that the device could have done in that time
+  bool clean = false;
+};
+
+// Times the phases of a step, and between them what the device's arithmetic units give: cores that are shared with other
+// machines change by a third within seconds.
+class Stopwatch {
+ public:
+  explicit Stopwatch(const StepBenchmark& what)
+      : device_(what.device),
+        product_peak_(device_ == Device::cpu ? 0 : measure_product_peak(what.device, what.dtype) * 1e-9) {}
+
+  Sample time(const std::array<std::function<void()>, 3>& phases) const {
+    Sample s;
+    double before = gflops();
+    for (size_t i = 0; i < phases.size(); ++i) {
+      const double began = milliseconds_at_end(device_);
+      phases[i]();
+      s.phases[i] = milliseconds_at_end(device_) - began;
+      const double after = gflops();
+      s.total += s.phases[i];
+      s.possible += s.phases[i] * (before + after) / 2 * 1e6;
+      before = after;
+    }
+    return s;
+  }
+
+ private:
+  double gflops() const { return device_ == Device::cpu ? fma_gflops_now() : product_peak_; }
+
+  Device device_;
+  double product_peak_;
+};
+
 }  // namespace
 
 StepTimes bench_step(const StepBenchmark& what) {
@@ -159,40 +198,38 @@ StepTimes bench_step(const StepBenchmark& what) {
   Optimizer optimizer(parameters, {.clip = 0});
   const int64_t model = int64_t(memory_use(what.device).live);
 
-  struct Sample {
-    double total, forward, backward, update;
-    bool clean;
-  };
+  const Stopwatch watch(what);
   std::vector<Sample> samples;
   StepTimes times;
   reset_peak_memory(what.device);
   const int64_t tries = what.warmup + 4 * what.steps;
   for (int64_t i = 0, clean = 0; i < tries && (i < what.warmup + what.steps || clean < what.steps); ++i) {
     const double waited = waited_ms();
-    const double t0 = milliseconds_at_end(what.device);
-    parameters.clear_gradients();
-    const Tensor loss = problem.loss();
-    const double t1 = milliseconds_at_end(what.device);
-    backward(loss);
-    const double t2 = milliseconds_at_end(what.device);
-    optimizer.update(1e-4, 1.0 / problem.targets, i);
-    const double t3 = milliseconds_at_end(what.device);
+    Tensor loss;
+    Sample s = watch.time({[&] {
+                             parameters.clear_gradients();
+                             loss = problem.loss();
+                           },
+                           [&] { backward(loss); }, [&] { optimizer.update(1e-4, 1.0 / problem.targets, i); }});
     // Steps beyond those asked for are for the clock alone.
     if (i < what.warmup + what.steps) times.loss = loss.item() / problem.targets;
-    const double total = t3 - t0;
-    const bool quiet = waited_ms() - waited < 0.05 * total;
+    s.clean = waited_ms() - waited < 0.05 * s.total;
     if (i < what.warmup) continue;
-    clean += quiet;
-    samples.push_back({total, t1 - t0, t2 - t1, t3 - t2, quiet});
+    clean += s.clean;
+    samples.push_back(s);
   }
   times.clean = std::count_if(samples.begin(), samples.end(), [](const Sample& s) { return s.clean; });
   if (times.clean >= (what.steps + 1) / 2) std::erase_if(samples, [](const Sample& s) { return !s.clean; });
   std::sort(samples.begin(), samples.end(), [](const Sample& a, const Sample& b) { return a.total < b.total; });
   const Sample& median = samples[samples.size() / 2];
+  double time = 0, possible = 0;
+  for (const Sample& s : samples) time += s.total, possible += s.possible;
+  times.peak_gflops = possible / time * 1e-6;
+  times.share_of_peak = problem.flops * double(samples.size()) / possible;
   times.median_ms = median.total;
-  times.forward_ms = median.forward;
-  times.backward_ms = median.backward;
-  times.update_ms = median.update;
+  times.forward_ms = median.phases[0];
+  times.backward_ms = median.phases[1];
+  times.update_ms = median.phases[2];
   times.unit = problem.unit;
   times.units_per_second = problem.units / median.total * 1e3;
   times.flops_per_step = problem.flops;

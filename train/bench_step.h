@@ -22,6 +22,8 @@ struct StepTimes {
   double median_ms = 0, forward_ms = 0, backward_ms = 0, update_ms = 0;
   std::string unit;  // "tokens", "seconds" of sound
   double units_per_second = 0, flops_per_step = 0;
+  // On the CPU multiply-adds in registers, measured again around each phase of each step; on CUDA the fastest product.
+  double peak_gflops = 0, share_of_peak = 0;
   int64_t parameters = 0;
   // Beside weights, gradients and moments: the most that tensors and scratch held at once, and on the CPU the most that was
   // resident, as the peer counts it.

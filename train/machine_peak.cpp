@@ -34,6 +34,17 @@ double best_seconds(int least, const std::function<void()>& run, double seconds 
   return best;
 }
 
+// In registers, on every thread of the current pool; how many operations.
+double multiply_and_add() {
+  const int threads = pool().threads();
+  std::vector<double> flops(size_t(threads) * 8);  // apart by a cache line
+  std::vector<float> sink(size_t(threads) * 16);
+  parallel(threads, [&](int64_t i) {
+    kernels::fma_peak.run(Device::cpu, {}, {.rounds = 2000000, .sink = &sink[size_t(i) * 16], .flops = &flops[size_t(i) * 8]});
+  });
+  return flops[0] * threads;
+}
+
 // Tensors, since those of a training step lie in huge pages.
 Tensor filled(int64_t count) {
   Tensor t = empty({count}, DType::f32);
@@ -47,15 +58,17 @@ Tensor filled(int64_t count) {
 double measure_fma_peak_gflops(int threads, double time) {
   ThreadPool pool(threads);
   const UsePool use(pool);
-  std::vector<double> flops(threads * 8);  // apart by a cache line
-  std::vector<float> sink(threads * 16);
-  const auto run = [&] {
-    parallel(threads, [&](int64_t i) {
-      kernels::fma_peak.run(Device::cpu, {}, {.rounds = 2000000, .sink = &sink[i * 16], .flops = &flops[i * 8]});
-    });
-  };
-  const double seconds = best_seconds(10, run, time);
-  return flops[0] * threads / seconds * 1e-9;
+  double flops = 0;
+  const double seconds = best_seconds(10, [&] { flops = multiply_and_add(); }, time);
+  return flops / seconds * 1e-9;
+}
+
+double fma_gflops_now() {
+  double flops = 0;
+  const double seconds = time_of([&] {
+    for (int i = 0; i < 4; ++i) flops += multiply_and_add();
+  });
+  return flops / seconds * 1e-9;
 }
 
 double measure_copy_gbs(int threads) {

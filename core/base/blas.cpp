@@ -13,10 +13,12 @@ constexpr int kRowMajor = 101, kAsIs = 111, kTransposed = 112;  // of the CBLAS 
 
 using Sgemm = void (*)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
 using SetThreads = void (*)(int);
+using CoreName = const char* (*)();
 
 struct Library {
   Sgemm sgemm = nullptr;
   SetThreads set_threads = nullptr;
+  CoreName core_name = nullptr;
 };
 
 GemmLibrary chosen = GemmLibrary::own;
@@ -34,6 +36,7 @@ const Library& library() {
     Library l;
     l.sgemm = reinterpret_cast<Sgemm>(dlsym(handle, "cblas_sgemm"));
     l.set_threads = reinterpret_cast<SetThreads>(dlsym(handle, "openblas_set_num_threads"));
+    l.core_name = reinterpret_cast<CoreName>(dlsym(handle, "openblas_get_corename"));
     require<Exit::usage>(l.sgemm && l.set_threads, "OpenBLAS: ", path, " has no cblas_sgemm");
     return l;
   }();
@@ -54,6 +57,8 @@ void set_gemm_library(const std::string& name) {
   if (name == "openblas") library();
   chosen = name == "own" ? GemmLibrary::own : GemmLibrary::openblas;
 }
+
+std::string openblas_core() { return library().core_name ? library().core_name() : "unknown"; }
 
 void openblas_multiply(const BlasProduct& p) {
   library().set_threads(p.threads);

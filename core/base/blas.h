@@ -12,6 +12,9 @@ GemmLibrary gemm_library();
 // "own" or "openblas". Refuses, saying why, when OpenBLAS cannot be loaded.
 void set_gemm_library(const std::string& name);
 
+// Whose kernels OpenBLAS has chosen for this CPU, as it calls them; "unknown" where it cannot say. Refuses as above.
+std::string openblas_core();
+
 // C = op(A) op(B) + beta C on `threads` threads, row-major.
 struct BlasProduct {
   const float *a, *b;

@@ -68,10 +68,23 @@ struct Accumulators {
     const Vector<T> b0 = load(b), b1 = load(b + kWidth<T>);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
-      const Vector<T> x = broadcast(a[i * stride]);
-      add_product<T>(v[i][0], x, b0);
-      add_product<T>(v[i][1], x, b1);
+      if (from_memory(i)) {
+        add_product(v[i][0], a + i * stride, b0);
+        add_product(v[i][1], a + i * stride, b1);
+      } else {
+        const Vector<T> x = broadcast(a[i * stride]);
+        add_product<T>(v[i][0], x, b0);
+        add_product<T>(v[i][1], x, b1);
+      }
     }
+  }
+
+ private:
+  // A core decodes, loads and multiplies at once, and where another program runs on its other half, decoding is what it is
+  // short of: as many rows as leave no more loads than multiply-adds (2 of each a row, and 4 of B) save an instruction.
+  static constexpr bool from_memory(int i) {
+    constexpr int those = kBroadcastsFromMemory ? std::max(0, rows - 4) : 0;
+    return i * those / rows != (i + 1) * those / rows;
   }
 };
 

@@ -9,6 +9,7 @@ On a GPU (--device cuda) bf16 means f32 weights and moments under autocast, as H
 allocator's peak, and the optimizer the fused one unless another is asked for."""
 import argparse
 import contextlib
+import ctypes
 import json
 import math
 import os
@@ -207,7 +208,15 @@ def blas_library(torch):
         return "MKL"
     with open("/proc/self/maps") as file:
         paths = {line.split()[-1] for line in file if "libblas" in line or "libopenblas" in line}
-    return sorted(paths)[0] if paths else "built in"
+    if not paths:
+        return "built in"
+    path = sorted(paths)[0]
+    try:
+        core_name = ctypes.CDLL(path).openblas_get_corename
+    except AttributeError:
+        return path
+    core_name.restype = ctypes.c_char_p
+    return f"{path}, its kernels for {core_name().decode()}"
 
 
 def count_flops(torch, model, inputs, flops):

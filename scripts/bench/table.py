@@ -26,8 +26,9 @@ def rows(runs):
         own = programs["hinoki"]
         speed, memory, peak = speed_of(own), median(own, "activation_bytes"), median(own, "fma_peak_gflops")
         for name, group in sorted(programs.items(), key=lambda item: (item[0] != "hinoki", item[0])):
-            # Counted alike on both sides, so the peer's own count serves it.
-            share = median(group, "flops_per_step") / median(group, "ms_median") / 1e6 / peak
+            # A peer's is of what Hinoki measured around its own steps; FLOPs are counted alike on both sides.
+            share = (median(group, "share_of_peak") if "share_of_peak" in group[0] else
+                     median(group, "flops_per_step") / median(group, "ms_median") / 1e6 / peak)
             other = name != "hinoki"
             yield (f"{task} {size}", threads, name, f"{median(group, 'ms_median'):.0f}", f"{speed_of(group):.4g}",
                    f"{speed / speed_of(group):.2f}x" if other else "", f"{100 * share:.0f} %",
@@ -44,7 +45,7 @@ def main():
     for row in rows(runs):
         print("| " + " | ".join(map(str, row)) + " |")
     own = [run for run in runs if run["program"] == "hinoki"]
-    print(f"\nFMA peak measured in the same runs: "
+    print(f"\nFMA peak measured around the steps: "
           + ", ".join(f"{median([run for run in own if run['threads'] == n], 'fma_peak_gflops'):.0f} GFLOP/s at {n} thread(s)"
                       for n in sorted({run["threads"] for run in own})))
     blas = sorted({f"{run['program']}: {run['blas']}" for run in runs if "blas" in run})

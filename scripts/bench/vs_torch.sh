@@ -21,6 +21,17 @@ trap 'rm -f "$results"' EXIT
 [ -x "$program" ] || { echo "no program at $program: build it first, or name it" >&2; exit 2; }
 openblas=/usr/lib/$(uname -m)-linux-gnu/openblas-openmp/libblas.so.3
 [ -e "$openblas" ] || { echo "the peer needs libopenblas0-openmp, or it multiplies 30 times slower: scripts/setup.sh --test" >&2; exit 2; }
+# OpenBLAS takes its kernels of 2004 for processors that it does not know; a peer shall have the best that there are.
+core=$(OPENBLAS_VERBOSE=2 python3 -c "import ctypes; ctypes.CDLL('$openblas')" 2>&1 | sed -n 's/^Core: //p')
+if [ "$core" = Prescott ] && [ -z "${OPENBLAS_CORETYPE:-}" ]; then
+  case $(grep -m1 '^flags' /proc/cpuinfo) in
+    *avx512vl*) OPENBLAS_CORETYPE=SkylakeX ;;
+    *avx2*) OPENBLAS_CORETYPE=Haswell ;;
+    *) OPENBLAS_CORETYPE=$core ;;
+  esac
+  export OPENBLAS_CORETYPE
+  echo "OpenBLAS takes this processor for a Prescott: measured with OPENBLAS_CORETYPE=$OPENBLAS_CORETYPE" >&2
+fi
 peers=$("$root/scripts/python_env.sh" models)
 newest=${HINOKI_VENVS:-$root/.venv}/torch
 case ${NEWEST:-auto} in

@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-namespace hinoki {
+namespace hinoki::arena_test {
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
@@ -157,4 +157,4 @@ TEST(Arena, SaysWhenThereIsNoMore) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::arena_test

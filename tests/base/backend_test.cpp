@@ -10,7 +10,7 @@
 #include "tests/end_to_end/tiny_program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::backend_test {
 namespace {
 
 using test::expect_outcome;
@@ -62,4 +62,4 @@ TEST(Backend, ProgramAndLibrarySeeTheSameSlots) {
 #endif
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::backend_test

@@ -14,7 +14,7 @@
 #include "tests/support/faulty_disk.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::file_test {
 namespace {
 
 TEST(File, ReadsUpToALimit) {
@@ -223,4 +223,4 @@ TEST(WriteFileDurably, TheKernelsLimitsAreErrors) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::file_test

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace hinoki {
+namespace hinoki::half_test {
 namespace {
 
 TEST(Half, EveryF16ComesBackFromF32) {
@@ -40,4 +40,4 @@ TEST(Half, WhatIsTooLargeForF16BecomesInfinity) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::half_test

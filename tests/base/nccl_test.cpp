@@ -6,7 +6,7 @@
 #include "tests/end_to_end/program.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::nccl_test {
 namespace {
 
 std::string line_of_doctor(const std::map<std::string, std::string>& environment) {
@@ -40,4 +40,4 @@ TEST(NcclLibrary, OfAnotherNameOrKindIsToldWithTheRemedy) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::nccl_test

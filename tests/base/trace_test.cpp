@@ -5,7 +5,7 @@
 
 #include "tests/support/timeline.h"
 
-namespace hinoki {
+namespace hinoki::trace_test {
 namespace {
 
 using test::expect_nested;
@@ -131,4 +131,4 @@ TEST(Trace, NamesOfProcessesAreEscaped) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::trace_test

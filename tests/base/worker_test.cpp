@@ -8,7 +8,7 @@
 #include "core/base/parallel.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::worker_test {
 namespace {
 
 TEST(Worker, DoesItsJobsInOrderBesideTheCaller) {
@@ -52,4 +52,4 @@ TEST(Worker, AnErrorComesOnceAndDropsWhatStoodBehind) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::worker_test

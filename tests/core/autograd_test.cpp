@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::autograd_test {
 namespace {
 
 using test::Inputs;
@@ -175,4 +175,4 @@ TEST(OpCheck, SeesAMissingTerm) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::autograd_test

@@ -10,7 +10,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::safetensors_test {
 namespace {
 
 std::string with_length(const std::string& header, const std::string& data = "") {
@@ -234,4 +234,4 @@ TEST(Safetensors, RefusesAnIndexThatPointsElsewhere) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::safetensors_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/watched_device.h"
 
-namespace hinoki {
+namespace hinoki::storage_test {
 namespace {
 
 // Blocks of one size serve those of others; lists by size would keep both. (Under the sanitizers each is its own.)
@@ -85,4 +85,4 @@ TEST_F(GuardBands, EndNothingWhenTheDeviceHasFailed) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::storage_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::audio_file_test {
 namespace {
 
 constexpr int kFlac = SF_FORMAT_FLAC | SF_FORMAT_PCM_16, kVorbis = SF_FORMAT_OGG | SF_FORMAT_VORBIS;
@@ -190,4 +190,4 @@ TEST(AudioFile, DamageInsideIsNamed) {
   expect_fault(SpeechFault::damaged, "is damaged near sample", folder / "a", {});
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::audio_file_test

@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::batches_test {
 namespace {
 
 // Tokens that count up from `first`, so that a window shows where it was cut.
@@ -128,4 +128,4 @@ TEST(Prefetch, StopsWhenNobodyWantsMore) {
   EXPECT_LE(made, 6);  // one taken, three waiting, one that had no room
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::batches_test

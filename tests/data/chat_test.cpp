@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::chat_test {
 namespace {
 
 Tokenizer make_tokenizer(int64_t pieces) {
@@ -395,4 +395,4 @@ TEST(ChatRows, PreferencesComeInPairs) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::chat_test

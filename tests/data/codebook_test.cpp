@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::codebook_test {
 namespace {
 
 Codebook small() {
@@ -84,4 +84,4 @@ TEST(Codebook, RefusesWhatIsDamagedOrSomethingElse) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::codebook_test

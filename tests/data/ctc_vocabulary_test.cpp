@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::ctc_vocabulary_test {
 namespace {
 
 using Counts = std::map<std::string, int64_t, std::less<>>;
@@ -97,4 +97,4 @@ TEST(CtcVocabulary, RefusesWhatIsNone) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ctc_vocabulary_test

@@ -8,7 +8,7 @@
 #include "core/base/philox.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::error_rate_test {
 namespace {
 
 void expect(const Errors& e, int64_t substitutions, int64_t deletions, int64_t insertions, int64_t length) {
@@ -74,4 +74,4 @@ TEST(ErrorRate, BrokenTextIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::error_rate_test

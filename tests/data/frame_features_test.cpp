@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::frame_features_test {
 namespace {
 
 std::vector<int16_t> sound(int64_t samples, double hertz) {
@@ -52,4 +52,4 @@ TEST(FrameFeatures, RefusesWhatItDoesNotKnow) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::frame_features_test

@@ -13,7 +13,7 @@
 #include "tests/support/spoken_corpus.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::label_corpus_test {
 namespace {
 
 class Labels : public testing::Test {
@@ -249,4 +249,4 @@ TEST(LabelUsage, IsTheEntropyOfTheShares) {
   EXPECT_EQ(usage.commonest, 0.5);
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::label_corpus_test

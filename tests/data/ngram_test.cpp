@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::ngram_test {
 namespace {
 
 std::vector<int32_t> random_tokens(int64_t count, int32_t vocabulary, uint64_t seed) {
@@ -77,4 +77,4 @@ TEST(Ngrams, ShardsGiveTheSameAsTokensAndBigramsLearnMore) {
   EXPECT_ERROR(Ngrams(train, 100), Exit::data, "is not in the vocabulary of 100");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::ngram_test

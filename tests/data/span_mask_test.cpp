@@ -8,7 +8,7 @@
 
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::span_mask_test {
 namespace {
 
 std::vector<int32_t> mask_of(const SpanMask& rule, int64_t frames, uint64_t row, double u = 0) {
@@ -126,4 +126,4 @@ TEST(SpanMask, IsThinnedToSoManyOfItsFrames) {
   EXPECT_EQ(same, whole);
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::span_mask_test

@@ -7,7 +7,7 @@
 #include "tests/support/spoken_corpus.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::speech_batches_test {
 namespace {
 
 struct Corpus {
@@ -86,4 +86,4 @@ TEST(SpeechBatches, NormalizeAsTheProcessorDoes) {
   EXPECT_EQ(row[size_t(c.samples)], 0) << "padding stays zero";
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::speech_batches_test

@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::speech_corpus_test {
 namespace {
 
 int64_t length_of(int64_t u) { return 1 + u * 7919 % 70000; }
@@ -140,4 +140,4 @@ TEST(SpeechCorpus, FaultsSayWhatIsWrong) {
                Exit::failure, "zero byte");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::speech_corpus_test

@@ -13,7 +13,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::speech_prepare_test {
 namespace {
 
 using Path = std::filesystem::path;
@@ -208,4 +208,4 @@ TEST(SpeechPrepare, SilenceAloneIsNoCorpus) {
   EXPECT_ERROR(prepare_speech(settings), Exit::usage, "the shortest first");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::speech_prepare_test

@@ -3,7 +3,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::speech_source_test {
 namespace {
 
 using Path = std::filesystem::path;
@@ -110,4 +110,4 @@ TEST(SpeechSource, HashFollowsWhatTheInputsSay) {
   for (size_t i = 1; i < hashes.size(); ++i) EXPECT_NE(hashes[i], hashes[i - 1]);
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::speech_source_test

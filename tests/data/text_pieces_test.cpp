@@ -6,7 +6,7 @@
 #include "tests/data/awkward.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::text_pieces_test {
 namespace {
 
 std::string cleaned(std::string_view raw, const CleanSettings& settings = {}) {
@@ -115,4 +115,4 @@ TEST(MakePieces, BrokenTextIsReportedWithFileAndOffset) {
   EXPECT_EQ(shape("{\"text\": \"\xE3\"}", {.clean = {.broken = BrokenText::replace}}, true), "BB[\uFFFD]B");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::text_pieces_test

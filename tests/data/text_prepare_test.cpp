@@ -10,7 +10,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::text_prepare_test {
 namespace {
 
 using Path = std::filesystem::path;
@@ -288,4 +288,4 @@ TEST(TextPrepare, FaultsSayWhatIsWrong) {
   EXPECT_ERROR(prepare_text(t, settings_for(folder, "in/empty.txt/out")), Exit::data, "cannot make the folder");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::text_prepare_test

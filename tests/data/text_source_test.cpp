@@ -12,7 +12,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::text_source_test {
 namespace {
 
 std::vector<TextBlock> blocks_of(TextSource& source) {
@@ -208,4 +208,4 @@ TEST(TextSource, MissingAndForbiddenInputsAreNamed) {
   EXPECT_TRUE(reading.starts_with("exit 3: cannot read")) << reading;
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::text_source_test

@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::token_corpus_test {
 namespace {
 
 constexpr int64_t kVocabulary = 1000;
@@ -106,4 +106,4 @@ TEST(TokenShard, RefusesTokensOutsideTheVocabulary) {
   EXPECT_FALSE(std::filesystem::exists(folder / "train-00000.h5"));
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::token_corpus_test

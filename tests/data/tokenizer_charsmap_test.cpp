@@ -10,7 +10,7 @@
 #include "tests/data/awkward.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::tokenizer_charsmap_test {
 namespace {
 
 std::u32string composed(const std::u32string& text) {
@@ -106,4 +106,4 @@ TEST(Charsmap, DamagedTreesAreErrorsOrOtherTrees) {
   EXPECT_ERROR(replacements(std::string("\0\0\0\0abcd", 8), "it"), Exit::data, "is empty");
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::tokenizer_charsmap_test

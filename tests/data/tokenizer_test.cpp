@@ -14,7 +14,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::tokenizer_test {
 namespace {
 
 // The library itself, with the same model.
@@ -190,4 +190,4 @@ TEST(Tokenizer, FaultsNameTheFileAndTheRemedy) {
   EXPECT_EQ(Tokenizer::load(folder.path()).hash(), small_tokenizer().hash());
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::tokenizer_test

@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::tokenizer_training_test {
 namespace {
 
 const TokenizerTraining kSmall{.vocabulary_size = 420, .sample_lines = 300};
@@ -100,4 +100,4 @@ TEST(LineSample, CutsLongLines) {
   EXPECT_EQ(bytes, line.size());
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::tokenizer_training_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::transcribed_speech_test {
 namespace {
 
 // Utterances of so many seconds with such transcripts.
@@ -93,4 +93,4 @@ TEST(TranscribedSpeech, DrawsHoursThatHoldAllOfFewer) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::transcribed_speech_test

@@ -10,7 +10,7 @@
 #include "tests/support/tiny_chat_run.h"
 #include "train/config_file.h"
 
-namespace hinoki {
+namespace hinoki::end_to_end_chat_test {
 namespace {
 
 using Strings = std::vector<std::string>;
@@ -196,4 +196,4 @@ TEST(Chat, AnInterruptAtThePromptOrASecondOneEndsTheProgram) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::end_to_end_chat_test

@@ -10,7 +10,7 @@
 #include "core/safetensors.h"
 #include "tests/end_to_end/tiny_program.h"
 
-namespace hinoki {
+namespace hinoki::cuda_test {
 namespace {
 
 using test::expect_outcome;
@@ -145,4 +145,4 @@ TEST(CudaProgram, RanksThatNcclRefusesAreToldWhatServesThem) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::cuda_test

@@ -5,7 +5,7 @@
 #include "data/tokenizer_training.h"
 #include "tests/end_to_end/tiny_program.h"
 
-namespace hinoki {
+namespace hinoki::data_faults_test {
 namespace {
 
 using test::expect_outcome;
@@ -192,4 +192,4 @@ TEST(DataFaults, LockedDoors) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::data_faults_test

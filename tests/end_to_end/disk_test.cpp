@@ -8,7 +8,7 @@
 #include "tests/end_to_end/tiny_program.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::disk_test {
 namespace {
 
 using test::expect_outcome;
@@ -115,4 +115,4 @@ TEST(FullDisk, OfDataAndTokenizersAndExports) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::disk_test

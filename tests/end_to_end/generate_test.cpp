@@ -7,7 +7,7 @@
 #include "tests/end_to_end/tiny_program.h"
 #include "tests/support/chain_model.h"
 
-namespace hinoki {
+namespace hinoki::generate_test {
 namespace {
 
 using test::expect_outcome;
@@ -120,4 +120,4 @@ TEST(Generate, NoWriteEndsInsideACharacter) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::generate_test

@@ -7,7 +7,7 @@
 #include "tests/support/tiny_hubert_run.h"
 #include "train/config_file.h"
 
-namespace hinoki {
+namespace hinoki::end_to_end_hubert_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -54,4 +54,4 @@ TEST(HubertChainCommand, KilledAtAnyMomentEndsWithTheSameModel) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::end_to_end_hubert_test

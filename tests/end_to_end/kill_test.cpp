@@ -12,7 +12,7 @@
 #include "train/manifest.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::kill_test {
 namespace {
 
 using std::chrono::microseconds;
@@ -92,4 +92,4 @@ TEST(Killed, AgainAndAgainItEndsTheSame) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::kill_test

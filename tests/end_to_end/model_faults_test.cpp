@@ -4,7 +4,7 @@
 #include "core/base/json.h"
 #include "tests/end_to_end/tiny_program.h"
 
-namespace hinoki {
+namespace hinoki::model_faults_test {
 namespace {
 
 using test::expect_outcome;
@@ -182,4 +182,4 @@ TEST_F(ModelFaults, ShardsThatDoNotBelong) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::model_faults_test

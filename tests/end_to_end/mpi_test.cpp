@@ -10,7 +10,7 @@
 #include "core/base/json.h"
 #include "tests/end_to_end/tiny_program.h"
 
-namespace hinoki {
+namespace hinoki::mpi_test {
 namespace {
 
 using namespace hinoki::test;
@@ -139,4 +139,4 @@ TEST(Mpi, AFailureOfOneIsTheCodeOfAll) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::mpi_test

@@ -5,7 +5,7 @@
 #include "tests/end_to_end/tiny_program.h"
 #include "tests/support/timeline.h"
 
-namespace hinoki {
+namespace hinoki::end_to_end_profile_test {
 namespace {
 
 using test::expect_outcome;
@@ -64,4 +64,4 @@ TEST(ProfileCommand, WhatCannotBeWrittenIsAWarning) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::end_to_end_profile_test

@@ -8,7 +8,7 @@
 #include "tests/end_to_end/tiny_program.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::snapshot_faults_test {
 namespace {
 
 using test::expect_outcome;
@@ -146,4 +146,4 @@ TEST(SnapshotFaults, ARunThatExplodesIsStoppedAndNotSaved) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::snapshot_faults_test

@@ -5,7 +5,7 @@
 #include "tests/end_to_end/program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::speech_test {
 namespace {
 
 using test::expect_outcome;
@@ -98,4 +98,4 @@ TEST(LabelsCommand, AFullDiskIsNamedAndTheNextRunGoesOn) {
   EXPECT_FALSE(std::filesystem::exists(s.folder / "labels/unfinished"));
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::speech_test

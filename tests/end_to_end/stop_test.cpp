@@ -9,7 +9,7 @@
 #include "tests/end_to_end/undisturbed.h"
 #include "train/run_lock.h"
 
-namespace hinoki {
+namespace hinoki::stop_test {
 namespace {
 
 using test::expect_outcome;
@@ -103,4 +103,4 @@ TEST(Stopping, TimeToTheFirstStep) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::stop_test

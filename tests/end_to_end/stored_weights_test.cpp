@@ -9,7 +9,7 @@
 #include "tests/end_to_end/program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::stored_weights_test {
 namespace {
 
 // A folder as transformers writes it, every tensor in 16 bits: a random GPT-NeoX of 54 million parameters.
@@ -57,4 +57,4 @@ TEST_P(StoredWeights, AreNotCopiedToGenerate) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::stored_weights_test

@@ -6,7 +6,7 @@
 #include "tests/end_to_end/program.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::text_test {
 namespace {
 
 using test::expect_outcome;
@@ -99,4 +99,4 @@ TEST(TextCommand, MemoryIsFlat) {
   EXPECT_LT(peak(64'000'000 / kShare), small + kMore);
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::text_test

@@ -8,7 +8,7 @@
 #include "train/config_file.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::transcribe_test {
 namespace {
 
 using test::expect_outcome;
@@ -84,4 +84,4 @@ TEST(TranscribeCommand, SaysWhatItCannotDo) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::transcribe_test

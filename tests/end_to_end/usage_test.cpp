@@ -5,7 +5,7 @@
 
 #include "tests/end_to_end/tiny_program.h"
 
-namespace hinoki {
+namespace hinoki::usage_test {
 namespace {
 
 using test::expect_outcome;
@@ -177,4 +177,4 @@ TEST(Usage, OutputThatCannotBeWritten) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::usage_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::adamw_test {
 namespace {
 
 using namespace hinoki::test;
@@ -32,9 +32,9 @@ struct State {
   Values all() const { return weight + m + v; }
 };
 
-Values gradient(int64_t n, int64_t step) { return uniform(n, -1, 1, 100 + uint64_t(step)); }
+Values gradient(int64_t n, int64_t step) { return uniform_values(n, -1, 1, 100 + uint64_t(step)); }
 
-State start(int64_t n) { return {uniform(n, -1, 1, 1), Values(n, 0.0), Values(n, 0.0)}; }
+State start(int64_t n) { return {uniform_values(n, -1, 1, 1), Values(n, 0.0), Values(n, 0.0)}; }
 
 using Decays = std::function<bool(int64_t)>;  // of an element
 bool always(int64_t) { return true; }
@@ -177,4 +177,4 @@ TEST(AdamWKernel, IsF32OnCuda) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::adamw_test

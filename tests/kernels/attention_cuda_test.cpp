@@ -5,7 +5,7 @@
 #include "tests/support/attention_problem.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::attention_cuda_test {
 namespace {
 
 using test::AttentionProblem, test::AttentionResults, test::expect_on_cuda, test::Layout, test::Values, test::operator+;
@@ -327,4 +327,4 @@ TEST(AttentionOnCuda, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::attention_cuda_test

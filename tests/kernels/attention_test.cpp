@@ -4,7 +4,7 @@
 #include "tests/support/attention_problem.h"
 #include "tests/support/each_target.h"
 
-namespace hinoki {
+namespace hinoki::kernels_attention_test {
 namespace {
 
 using test::AttentionProblem, test::AttentionResults, test::Layout;
@@ -183,4 +183,4 @@ TEST(AttentionKernel, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::kernels_attention_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::bias_gelu_test {
 namespace {
 
 using namespace hinoki::test;
@@ -20,8 +20,9 @@ struct Case {
   int64_t rows, cols;
   GeluForm form;
   bool biased = true;
-  Values x = rounded_to_bf16(uniform(rows * cols, -5, 5, 1)), bias = rounded_to_bf16(uniform(cols, -1, 1, 2));
-  Values dy = rounded_to_bf16(uniform(rows * cols, -1, 1, 3));
+  Values x = rounded_to_bf16(uniform_values(rows * cols, -5, 5, 1)),
+         bias = rounded_to_bf16(uniform_values(cols, -1, 1, 2));
+  Values dy = rounded_to_bf16(uniform_values(rows * cols, -1, 1, 3));
 };
 
 template <class T>
@@ -195,4 +196,4 @@ TEST_P(BiasGelu, LeavesOutWhatIsNotWanted) {
 INSTANTIATE_TEST_SUITE_P(Forms, BiasGelu, testing::Values(GeluForm::erf, GeluForm::tanh));
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::bias_gelu_test

@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::cache_append_test {
 namespace {
 
 using namespace hinoki::test;
@@ -76,4 +76,4 @@ TEST(CacheAppend, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::cache_append_test

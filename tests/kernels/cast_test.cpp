@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::cast_test {
 namespace {
 
 using namespace hinoki::test;
@@ -60,7 +60,7 @@ TEST(Cast, RoundsToTheNearestBfloat) {
 
 TEST(Cast, ChangesPrecision) {
   for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 100000}) {
-    const Values x = uniform(n, -1, 1, 1);
+    const Values x = uniform_values(n, -1, 1, 1);
     const std::vector<float> narrow(x.begin(), x.end());
     expect_kernel([&] { return convert<float, double>(narrow, DType::f32, DType::f64); }, x, 0);
     expect_kernel([&] { return convert<double, float>(x, DType::f64, DType::f32); }, x, 0);
@@ -72,7 +72,7 @@ TEST(Cast, ChangesPrecision) {
 TEST(Cast, TakesAnyCountAndAddress) {
   for (const int64_t n : {1, 7, 8, 9, 4099})
     for (const int64_t skip : {0, 1}) {
-      const Values x = rounded_to_bf16(uniform(n, -1, 1, 1));
+      const Values x = rounded_to_bf16(uniform_values(n, -1, 1, 1));
       Values expected(x.begin() + skip, x.end());
       expected.insert(expected.begin(), size_t(skip), 77);
       expect_everywhere(
@@ -110,4 +110,4 @@ TEST(Cast, RefusesIntegers) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::cast_test

@@ -4,7 +4,7 @@
 
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::column_sum_test {
 namespace {
 
 using namespace hinoki::test;
@@ -28,7 +28,7 @@ Values sum(const Values& x, int64_t rows, int64_t cols, int64_t stride, bool acc
 struct Case {
   int64_t rows, cols, stride;
   bool accumulate;
-  Values x = rounded_to_bf16(uniform(rows * stride, -1, 1, 1));
+  Values x = rounded_to_bf16(uniform_values(rows * stride, -1, 1, 1));
 
   Values expected() const {
     Values sums(cols, accumulate ? 2 : 0);
@@ -72,4 +72,4 @@ TEST(ColumnSum, AddsRowsInTiles) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::column_sum_test

@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::copy_test {
 namespace {
 
 using namespace hinoki::test;
@@ -85,4 +85,4 @@ TEST(Copy, RefusesWhatItCannotCopy) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::copy_test

@@ -8,7 +8,7 @@
 #include "core/base/device.h"
 #include "kernels/kernel.h"
 
-namespace hinoki {
+namespace hinoki::coverage_test {
 namespace {
 
 const std::map<std::string, std::string> kCpuOnly{
@@ -33,4 +33,4 @@ TEST(Coverage, EverySlotThatACudaBuildShouldFillIsFilled) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::coverage_test

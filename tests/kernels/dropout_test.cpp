@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::dropout_test {
 namespace {
 
 using namespace hinoki::test;
@@ -43,7 +43,8 @@ TEST(Dropout, KeepsWhatPhiloxSays) {
   for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 40000})
     for (const double p : {0.0, 0.1, 0.5, 0.999})
       for (const int64_t first : {int64_t{0}, int64_t{3}, (int64_t{1} << 34) - 7}) {
-        const Values x = rounded_to_bf16(uniform(n, -1, 1, 1)), residual = rounded_to_bf16(uniform(n, -1, 1, 2));
+        const Values x = rounded_to_bf16(uniform_values(n, -1, 1, 1)),
+                     residual = rounded_to_bf16(uniform_values(n, -1, 1, 2));
         const Values alone = reference(x, p, first), added = reference(x, p, first, residual);
         // One rounding of the factor, one of the product, one of the sum; 1 / (1 - p) <= 1000.
         const double size = 1 / (1 - p) + 1;
@@ -57,7 +58,7 @@ TEST(Dropout, KeepsWhatPhiloxSays) {
 
 // A batch cut in two drops what the whole batch drops.
 TEST(Dropout, DependsOnTheGlobalIndexAlone) {
-  const Values x = uniform(1000, -1, 1, 1), whole = run<float>(x, 0.3, 70);
+  const Values x = uniform_values(1000, -1, 1, 1), whole = run<float>(x, 0.3, 70);
   for (const int64_t cut : {1, 2, 333, 640})
     EXPECT_EQ(whole, run<float>(Values(x.begin(), x.begin() + cut), 0.3, 70) +
                          run<float>(Values(x.begin() + cut, x.end()), 0.3, 70 + cut));
@@ -73,7 +74,7 @@ TEST(Dropout, DropsItsShare) {
 // Addresses after an aligned one, and arrays that are outputs as well.
 TEST(Dropout, WorksInPlaceAtAnyAddress) {
   for (const int64_t skip : {0, 1}) {
-    const Values x = uniform(1001, -1, 1, 1);
+    const Values x = uniform_values(1001, -1, 1, 1);
     Values expected = reference(Values(x.begin() + skip, x.end()), 0.5, 8);
     expected.insert(expected.begin(), x.begin(), x.begin() + skip);
     expect_everywhere(
@@ -98,4 +99,4 @@ TEST(Dropout, RefusesAProbabilityOfOne) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::dropout_test

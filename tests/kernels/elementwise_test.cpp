@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::elementwise_test {
 namespace {
 
 using namespace hinoki::test;
@@ -29,7 +29,7 @@ Values scaled(const Kernel<Scaled>& op, const Values& x, const Values& start, do
 // Every result is rounded once, or twice without a fused multiply-add.
 TEST(Elementwise, IsRoundedOnce) {
   for (const int64_t n : kSizes) {
-    const Values a = rounded_to_bf16(uniform(n, -1, 1, 1)), b = rounded_to_bf16(uniform(n, -1, 1, 2));
+    const Values a = rounded_to_bf16(uniform_values(n, -1, 1, 1)), b = rounded_to_bf16(uniform_values(n, -1, 1, 2));
     Values sum, product, multiple, moved;
     for (int64_t i = 0; i < n; ++i) {
       sum.push_back(a[i] + b[i]);
@@ -55,7 +55,7 @@ TEST(Elementwise, IsRoundedOnce) {
 // Arrays that begin one element after an aligned address, as views do.
 template <class T>
 void check_shifted(int64_t n) {
-  const Values a = rounded_to_bf16(uniform(n, -1, 1, 1)), b = rounded_to_bf16(uniform(n, -1, 1, 2));
+  const Values a = rounded_to_bf16(uniform_values(n, -1, 1, 1)), b = rounded_to_bf16(uniform_values(n, -1, 1, 2));
   Values expected(1, 77);
   for (int64_t i = 1; i < n; ++i) expected.push_back(a[i] + b[i]);
   expect_everywhere(
@@ -81,7 +81,7 @@ Values sum_in_place(const Values& a, const Values& b) {
 }
 
 TEST(Elementwise, AddsInPlace) {
-  const Values a = uniform(1000, -1, 1, 1), b = uniform(1000, -1, 1, 2);
+  const Values a = uniform_values(1000, -1, 1, 1), b = uniform_values(1000, -1, 1, 2);
   expect_everywhere([&] { return sum_in_place<float>(a, b); }, binary<float>(add, a, b), 0);
   const Values coarse_a = rounded_to_bf16(a), coarse_b = rounded_to_bf16(b);
   expect_on_cuda([&] { return sum_in_place<bf16>(coarse_a, coarse_b); },
@@ -109,4 +109,4 @@ TEST(Elementwise, RefusesDoubleOnCuda) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::elementwise_test

@@ -6,14 +6,14 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::embedding_test {
 namespace {
 
 using namespace hinoki::test;
 
 std::vector<int32_t> some_ids(int64_t rows, int64_t vocabulary) {
   std::vector<int32_t> ids;
-  for (const double v : uniform(rows, 0, double(vocabulary), 9))
+  for (const double v : uniform_values(rows, 0, double(vocabulary), 9))
     ids.push_back(int32_t(std::min<int64_t>(int64_t(v), vocabulary - 1)));
   return ids;
 }
@@ -22,8 +22,8 @@ struct Case {
   int64_t rows, cols, vocabulary, time = 7, first = 2;
   bool positioned = true;
   std::vector<int32_t> ids = some_ids(rows, vocabulary);
-  Values table = uniform(vocabulary * cols, -1, 1, 1), positions = uniform(20 * cols, -1, 1, 2),
-         dy = uniform(rows * cols, -1, 1, 3);
+  Values table = uniform_values(vocabulary * cols, -1, 1, 1), positions = uniform_values(20 * cols, -1, 1, 2),
+         dy = uniform_values(rows * cols, -1, 1, 3);
 };
 
 Values reference(const Case& c) {
@@ -174,4 +174,4 @@ TEST(Embedding, NamesTheIdThatIsNotInTheTable) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::embedding_test

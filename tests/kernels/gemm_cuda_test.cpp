@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki {
+namespace hinoki::gemm_cuda_test {
 namespace {
 
 using test::here;
@@ -32,7 +32,7 @@ struct Inputs {
 
 Inputs inputs(const Case& x, bool rounded) {
   const auto values = [&](int64_t count, uint64_t seed) {
-    const Values v = test::uniform(count, -1, 1, seed);
+    const Values v = test::uniform_values(count, -1, 1, seed);
     return rounded ? test::rounded_to_bf16(v) : v;
   };
   Inputs in{.lda = (x.a_transposed ? x.m : x.k) + x.slack,
@@ -42,7 +42,7 @@ Inputs inputs(const Case& x, bool rounded) {
             .b = {},
             .c = {},
             .bias = values(x.n, 4),
-            .sums = test::uniform(std::max(x.m, x.n), -1, 1, 5)};
+            .sums = test::uniform_values(std::max(x.m, x.n), -1, 1, 5)};
   in.a = values(x.shift + (x.a_transposed ? x.k : x.m) * in.lda, 1);
   in.b = values((x.b_transposed ? x.n : x.k) * in.ldb, 2);
   in.c = values(x.m * in.ldc, 3);
@@ -255,4 +255,4 @@ TEST(Gemm, RefusesWhatItCannotDo) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gemm_cuda_test

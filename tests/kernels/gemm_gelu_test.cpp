@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki {
+namespace hinoki::gemm_gelu_test {
 namespace {
 
 using namespace hinoki::test;
@@ -21,7 +21,7 @@ struct Case {
   Values a = values(shift + m * k, 1), b = values(k * n, 2), bias = values(n, 3), u = values(m * n, 4, 4);
 
   static Values values(int64_t count, uint64_t seed, double size = 1) {
-    return rounded_to_bf16(uniform(count, -size, size, seed));
+    return rounded_to_bf16(uniform_values(count, -size, size, seed));
   }
 };
 
@@ -143,4 +143,4 @@ TEST(GemmWithGelu, RefusesWhatItCannotDo) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gemm_gelu_test

@@ -11,7 +11,7 @@
 #include "tests/support/guarded.h"
 #include "tests/support/reference_gemm.h"
 
-namespace hinoki {
+namespace hinoki::gemm_test {
 namespace {
 
 enum class Start { zero, bias, c };
@@ -234,4 +234,4 @@ TEST(Gemm, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gemm_test

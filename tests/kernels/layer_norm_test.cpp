@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::layer_norm_test {
 namespace {
 
 using namespace hinoki::test;
@@ -29,11 +29,11 @@ struct Case {
         cols(cols),
         deltas(deltas),
         bias(bias),
-        x(uniform(rows * cols, -2, 3, 1)),
-        delta(uniform(rows * cols, -1, 1, 2)),
-        delta2(uniform(rows * cols, -1, 1, 3)),
-        weight(uniform(cols, 0.5, 1.5, 4)),
-        offset(uniform(cols, -1, 1, 5)) {}
+        x(uniform_values(rows * cols, -2, 3, 1)),
+        delta(uniform_values(rows * cols, -1, 1, 2)),
+        delta2(uniform_values(rows * cols, -1, 1, 3)),
+        weight(uniform_values(cols, 0.5, 1.5, 4)),
+        offset(uniform_values(cols, -1, 1, 5)) {}
 
   // With inputs, and their sum, as bf16 holds them.
   Case coarse() const {
@@ -153,7 +153,7 @@ TEST_P(LayerNormSizes, GradientInFloatIsThatInDouble) {
   const double widest = GetParam() == 1 ? 1 / kEps : 4;
   for (const int64_t rows : {0, 1, 70, 300}) {
     const Case c(rows, GetParam());
-    const Values dy = uniform(rows * c.cols, -1, 1, 6), dsum = uniform(rows * c.cols, -1, 1, 7);
+    const Values dy = uniform_values(rows * c.cols, -1, 1, 6), dsum = uniform_values(rows * c.cols, -1, 1, 7);
     const Values expected = backward<double>(c, dy, &dsum, 2, true).all();
     const double additions = double(c.cols + rows) / 32 + 40;
     const auto in_float = [&] { return backward<float>(c, dy, &dsum, 2, true).all(); };
@@ -170,8 +170,8 @@ TEST_P(LayerNormSizes, TakesBf16) {
       expect_on_cuda([&] { return run<bf16>(c); }, expected, tolerance_of<bf16>(c, expected));
     }
     const Case c = Case(rows, GetParam()).coarse();
-    const Values dy = rounded_to_bf16(uniform(rows * c.cols, -1, 1, 6)),
-                 dsum = rounded_to_bf16(uniform(rows * c.cols, -1, 1, 7));
+    const Values dy = rounded_to_bf16(uniform_values(rows * c.cols, -1, 1, 6)),
+                 dsum = rounded_to_bf16(uniform_values(rows * c.cols, -1, 1, 7));
     const Values expected = backward<double>(c, dy, &dsum, 2, true).all();
     const double additions = double(c.cols + rows) / 32 + 40;
     Values tolerance(expected.size(), 8 * epsilon<float>() * additions * (c.cols == 1 ? 1 / kEps : 4));
@@ -193,7 +193,7 @@ TEST_P(LayerNormTeams, NormalizeRows) {
   const Values coarse_expected = reference(coarse);
   expect_on_cuda([&] { return run<bf16>(coarse); }, coarse_expected, tolerance_of<bf16>(coarse, coarse_expected));
 
-  const Values dy = rounded_to_bf16(uniform(5 * c.cols, -1, 1, 6));
+  const Values dy = rounded_to_bf16(uniform_values(5 * c.cols, -1, 1, 6));
   Case alone = coarse;
   alone.deltas = 0;
   const Values gradients = backward<double>(alone, dy, nullptr).all();
@@ -210,7 +210,8 @@ INSTANTIATE_TEST_SUITE_P(Sizes, LayerNormTeams,
 TEST(LayerNorm, GradientMayBeInPlace) {
   for (const int64_t cols : {33, 40}) {
     const Case c(11, cols);
-    const Values dy = uniform(11 * cols, -1, 1, 6), dsum = uniform(11 * cols, -1, 1, 7), stats = run<double>(c);
+    const Values dy = uniform_values(11 * cols, -1, 1, 6), dsum = uniform_values(11 * cols, -1, 1, 7),
+                 stats = run<double>(c);
     const Values apart = backward<double>(c, dy, &dsum).all();
     for (const bool in_dsum : {false, true}) {
       const auto in_place = [&] {
@@ -242,7 +243,7 @@ TEST(LayerNorm, GradientMayBeInPlace) {
 TEST(LayerNorm, GradientIsTheDerivative) {
   for (const int64_t cols : {3, 33, 50}) {
     Case c(5, cols);
-    const Values dy = uniform(5 * cols, -1, 1, 6), dsum = uniform(5 * cols, -1, 1, 7);
+    const Values dy = uniform_values(5 * cols, -1, 1, 6), dsum = uniform_values(5 * cols, -1, 1, 7);
     const auto loss = [&](const Case& at) {
       const Values y = run<double>(at);
       return dot(dy, Values(y.begin(), y.begin() + 5 * cols)) + dot(dsum, at.x);
@@ -265,7 +266,7 @@ TEST(LayerNorm, GradientIsTheDerivative) {
 
 TEST(LayerNorm, AccumulatesOrOverwrites) {
   const Case c(3, 33);
-  const Values dy = uniform(99, -1, 1, 6);
+  const Values dy = uniform_values(99, -1, 1, 6);
   const Gradients fresh = backward<double>(c, dy, nullptr, 5, false), added = backward<double>(c, dy, nullptr, 5, true);
   EXPECT_EQ(fresh.dx, added.dx);
   for (int i = 0; i < 33; ++i) {
@@ -298,4 +299,4 @@ TEST(LayerNorm, RefusesASumWithoutDelta) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::layer_norm_test

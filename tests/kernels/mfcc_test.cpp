@@ -10,7 +10,7 @@
 #include "core/safetensors.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::mfcc_test {
 namespace {
 
 using namespace hinoki::test;
@@ -81,7 +81,7 @@ Values reference(const Values& x) {
 
 // Vowel-like: harmonics of a gliding tone under noise.
 Values sound(int64_t samples) {
-  Values x = uniform(samples, -0.05, 0.05, 7);
+  Values x = uniform_values(samples, -0.05, 0.05, 7);
   for (int64_t i = 0; i < samples; ++i)
     for (int h = 1; h < 20; ++h)
       x[i] += 0.3 / h * std::sin(2 * kPi * h * (120 + 0.001 * double(i)) * double(i) / 16000);
@@ -140,4 +140,4 @@ TEST(Mfcc, GivesAFrameTheSameBitsWhereverItStands) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::mfcc_test

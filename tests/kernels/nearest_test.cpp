@@ -8,14 +8,14 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::nearest_test {
 namespace {
 
 using namespace hinoki::test;
 
 struct Case {
   int64_t rows, count, size;
-  Values x = uniform(rows * size, -1, 1, 1), centres = uniform(count * size, -1, 1, 2);
+  Values x = uniform_values(rows * size, -1, 1, 1), centres = uniform_values(count * size, -1, 1, 2);
 
   double distance(int64_t i, int64_t j) const {
     double sum = 0;
@@ -96,7 +96,7 @@ TEST(Nearest, PrefersTheLowestOfEquals) {
   for (const int64_t apart : {1, 3, 4, 8, 16, 17, 64, 70}) {
     constexpr int64_t size = 5;
     Values centres;
-    for (int copy = 0; copy < 3; ++copy) centres = centres + uniform(apart * size, -1, 1, 3);
+    for (int copy = 0; copy < 3; ++copy) centres = centres + uniform_values(apart * size, -1, 1, 3);
     const Values x(centres.begin(), centres.begin() + apart * size);
     Values own;
     for (int64_t i = 0; i < apart; ++i) own.push_back(double(i));
@@ -109,16 +109,16 @@ TEST(Nearest, PrefersTheLowestOfEquals) {
 TEST(Nearest, GivesTheSameLabelsOnCuda) {
   const double apart = active_target() == Target::portable ? 1 : 1e-7;
   constexpr int64_t size = 39, count = 90;
-  Values centres = uniform(count * size, -1, 1, 6);
+  Values centres = uniform_values(count * size, -1, 1, 6);
   for (int64_t i = size; i < count * size; ++i) centres[i] = double(float(centres[i % size] + apart * centres[i]));
-  const Values x = uniform(200 * size, -1, 1, 7), on_cpu = labels(x, centres, size);
+  const Values x = uniform_values(200 * size, -1, 1, 7), on_cpu = labels(x, centres, size);
   expect_on_cuda([&] { return labels(x, centres, size); }, on_cpu, 0.0);
 }
 
 TEST(Nearest, GivesLabelZeroToWhatIsNotANumber) {
-  Values x = uniform(4 * 3, -1, 1, 4);
+  Values x = uniform_values(4 * 3, -1, 1, 4);
   x[5] = NAN;
-  const Values centres = uniform(20 * 3, -1, 1, 5);
+  const Values centres = uniform_values(20 * 3, -1, 1, 5);
   const auto second = [&] { return Values{labels(x, centres, 3)[1]}; };
   expect_everywhere(second, {0}, 0.0);
 }
@@ -130,4 +130,4 @@ TEST(Nearest, RefusesToChooseAmongNone) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::nearest_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::norm_test {
 namespace {
 
 using namespace hinoki::test;
@@ -31,7 +31,7 @@ Values first_bad(const Values& x) {
 
 TEST(Norm, SumsChunksInDouble) {
   for (const int64_t n : kSizes) {
-    const Values x = uniform(n, -1, 1, 1);
+    const Values x = uniform_values(n, -1, 1, 1);
     Values plain(chunks_of(n)), squared(chunks_of(n));
     for (int64_t i = 0; i < n; ++i) {
       plain[i / kChunk] += x[i];
@@ -47,7 +47,7 @@ TEST(Norm, SumsChunksInDouble) {
 
 TEST(Norm, ReadsBf16) {
   for (const int64_t n : {1, 31, 4099, int(kChunk + 9)}) {
-    Values x = rounded_to_bf16(uniform(n, -1, 1, 1)), squared(chunks_of(n)), first(chunks_of(n), -1.0);
+    Values x = rounded_to_bf16(uniform_values(n, -1, 1, 1)), squared(chunks_of(n)), first(chunks_of(n), -1.0);
     for (int64_t i = 0; i < n; ++i) squared[i / kChunk] += x[i] * x[i];
     expect_on_cuda([&] { return sums<bf16>(squared_norms, x); }, squared, double(n) * double(n) * epsilon<double>());
     x[n - 1] = -INFINITY;
@@ -58,7 +58,7 @@ TEST(Norm, ReadsBf16) {
 
 // Not a multiple of 16 bytes behind an aligned address.
 TEST(Norm, ReadsFromAnyPlace) {
-  const Values x = uniform(1001, -1, 1, 1);
+  const Values x = uniform_values(1001, -1, 1, 1);
   double expected = 0;
   for (size_t i = 1; i < x.size(); ++i) expected += x[i] * x[i];
   const auto run = [&] {
@@ -75,7 +75,7 @@ TEST(Norm, DoesNotOverflow) { EXPECT_EQ(sums<float>(squared_norms, Values(4, 0x1
 
 TEST(Norm, FindsWhatIsNotFinite) {
   for (const int64_t n : kSizes) {
-    Values x = uniform(n, -1, 1, 1), expected(chunks_of(n), -1.0);
+    Values x = uniform_values(n, -1, 1, 1), expected(chunks_of(n), -1.0);
     expect_everywhere([&] { return first_bad<float>(x); }, expected, 0);
     for (const auto& [at, value] : {std::pair{n - 1, NAN}, std::pair{n / 3, -INFINITY}, std::pair{n / 2, INFINITY}}) {
       if (n == 0) continue;
@@ -89,4 +89,4 @@ TEST(Norm, FindsWhatIsNotFinite) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::norm_test

@@ -35,7 +35,7 @@
 #include "kernels/weighted_squares.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::refusals_test {
 namespace {
 
 constexpr int64_t kTooMany = int64_t{1} << 31, kFarTooMany = int64_t{1} << 50;
@@ -347,4 +347,4 @@ TEST(CudaKernels, RefuseByNameWhatTheyDoNotTake) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::refusals_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::rotary_test {
 namespace {
 
 using namespace hinoki::test;
@@ -17,7 +17,7 @@ struct Case {
   int64_t rows, heads, dim, rotary_dims, time, offset = 0;
   double base = 10000, scaling = 1;
   std::vector<int32_t> positions = {};
-  Values x = rounded_to_bf16(uniform(rows * heads * 3 * dim, -1, 1, 1));
+  Values x = rounded_to_bf16(uniform_values(rows * heads * 3 * dim, -1, 1, 1));
 
   int64_t position(int64_t row) const { return positions.empty() ? row % time + offset : positions[row]; }
 };
@@ -102,7 +102,7 @@ TEST(Rotary, InverseTurnsBack) {
 
 TEST(Rotary, InverseIsTheGradient) {
   const Case& c = kCases[2];
-  const Values dy = uniform(int64_t(c.x.size()), -1, 1, 2);
+  const Values dy = uniform_values(int64_t(c.x.size()), -1, 1, 2);
   EXPECT_NEAR(dot(dy, run<double>(c, c.x)), dot(run<double>(c, dy, true), c.x), 1e-12);
   expect_derivative([&](const Values& x) { return dot(dy, run<double>(c, x)); }, c.x, run<double>(c, dy, true));
 }
@@ -123,4 +123,4 @@ TEST(Rotary, NamesThePositionThatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::rotary_test

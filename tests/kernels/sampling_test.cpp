@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::sampling_test {
 namespace {
 
 using namespace hinoki::test;
@@ -19,7 +19,7 @@ struct Case {
   int64_t top_k = 0;
   double top_p = 1, penalty = 1;
   uint64_t seed = 1;
-  Values logits = uniform(rows * vocabulary, -8, 8, 1);
+  Values logits = uniform_values(rows * vocabulary, -8, 8, 1);
   std::vector<int32_t> context = {};
 };
 
@@ -85,7 +85,7 @@ Values reference(const Case& c) {
 
 std::vector<int32_t> some_context(const Case& c) {
   std::vector<int32_t> ids;
-  for (const double v : uniform(c.rows * c.position, -2, double(c.vocabulary) + 2, 3)) ids.push_back(int32_t(v));
+  for (const double v : uniform_values(c.rows * c.position, -2, double(c.vocabulary) + 2, 3)) ids.push_back(int32_t(v));
   return ids;
 }
 
@@ -149,9 +149,9 @@ TEST(SamplingKernel, LeavesTheTokenBehindItsContext) {
 // log-probability, is that of the sample alone.
 TEST(SamplingKernel, TakesRowsOfAnySamples) {
   constexpr int64_t kRows = 3, kIds = 70, kCapacity = 6;
-  const Values logits = uniform(kRows * kIds, -3, 3, 5);
+  const Values logits = uniform_values(kRows * kIds, -3, 3, 5);
   const Values lines{3, 0, 2}, positions{2, 5, 0}, samples{900000000000, 7, 0};
-  Values context = uniform(4 * kCapacity, 0, double(kIds), 6);
+  Values context = uniform_values(4 * kCapacity, 0, double(kIds), 6);
   for (double& id : context) id = std::floor(id);
   for (const auto& [temperature, top_k] : {std::pair{0.0, 0}, {1.0, 0}, {0.7, 9}}) {
     const auto draw = [&](std::vector<size_t> rows) {
@@ -220,4 +220,4 @@ TEST(SamplingKernel, RefusesSizesItCannotSum) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::sampling_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::softmax_loss_test {
 namespace {
 
 using namespace hinoki::test;
@@ -15,9 +15,9 @@ using namespace hinoki::test;
 struct Case {
   int64_t rows, vocabulary;
   double scale = 1;
-  Values logits = uniform(rows * vocabulary, -8, 8, 1);
+  Values logits = uniform_values(rows * vocabulary, -8, 8, 1);
   std::vector<int32_t> labels = {};
-  Values weights = uniform(rows, -2, 2, 3);
+  Values weights = uniform_values(rows, -2, 2, 3);
 
   Case(int64_t rows, int64_t vocabulary, double scale = 1) : rows(rows), vocabulary(vocabulary), scale(scale) {
     for (int64_t r = 0; r < rows; ++r) labels.push_back(r % 5 == 3 ? kIgnoredLabel : int32_t((r * 7919) % vocabulary));
@@ -110,7 +110,7 @@ TEST(SoftmaxLoss, ReadsLongRowsTwice) {
 
 TEST(SoftmaxLoss, GradientIsTheDerivative) {
   const Case c(6, 33);
-  const Values weight = uniform(6, -1, 1, 2), with_gradient = run<double>(c, true, false);
+  const Values weight = uniform_values(6, -1, 1, 2), with_gradient = run<double>(c, true, false);
   Values gradient(with_gradient.begin() + 6, with_gradient.end());
   for (size_t i = 0; i < gradient.size(); ++i) gradient[i] *= weight[i / 33];
   expect_derivative(
@@ -159,4 +159,4 @@ TEST(SoftmaxLoss, NamesTheLabelThatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::softmax_loss_test

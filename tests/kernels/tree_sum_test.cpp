@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::tree_sum_test {
 namespace {
 
 using namespace hinoki::test;
@@ -33,7 +33,7 @@ TEST(TreeSum, AddsInTheOrderOfABalancedTree) {
     for (const int terms : {1, 2, 4, 8})
       for (const bool in_place : {false, true}) {
         std::vector<Values> x;
-        for (int n = 0; n < terms; ++n) x.push_back(uniform(count, -1, 1, uint64_t(n) + 1));
+        for (int n = 0; n < terms; ++n) x.push_back(uniform_values(count, -1, 1, uint64_t(n) + 1));
         Values expected_float, expected_double;
         for (int64_t i = 0; i < count; ++i) {
           expected_float.push_back(tree<float>(x, 0, x.size(), i));
@@ -47,7 +47,7 @@ TEST(TreeSum, AddsInTheOrderOfABalancedTree) {
 // In bf16 the sum is made in f32 and rounded once.
 TEST(TreeSum, RoundsBf16Once) {
   std::vector<Values> x;
-  for (uint64_t n = 0; n < 4; ++n) x.push_back(rounded_to_bf16(uniform(1000, -1, 1, n + 1)));
+  for (uint64_t n = 0; n < 4; ++n) x.push_back(rounded_to_bf16(uniform_values(1000, -1, 1, n + 1)));
   Values expected, tolerance;
   for (int64_t i = 0; i < 1000; ++i) {
     expected.push_back(x[0][i] + x[1][i] + x[2][i] + x[3][i]);
@@ -63,4 +63,4 @@ TEST(TreeSum, RefusesOtherNumbersOfTerms) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::tree_sum_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/kernel_check.h"
 
-namespace hinoki::kernels {
+namespace hinoki::kernels::unary_test {
 namespace {
 
 using namespace hinoki::test;
@@ -120,7 +120,7 @@ using All = testing::Types<Exp, Log, Erf, Tanh, Gelu, GeluTanh>;
 TYPED_TEST_SUITE(Slopes, All);
 
 TYPED_TEST(Slopes, AreTheDerivatives) {
-  const Values x = uniform(257, 0.05, 3, 1), dy = uniform(257, -1, 1, 2);
+  const Values x = uniform_values(257, 0.05, 3, 1), dy = uniform_values(257, -1, 1, 2);
   Values argument = x;
   if (!std::is_same_v<TypeParam, Log>)
     for (size_t i = 0; i < x.size(); i += 2) argument[i] = -x[i];
@@ -130,7 +130,7 @@ TYPED_TEST(Slopes, AreTheDerivatives) {
 
 TYPED_TEST(Slopes, InFloatAreThoseInDouble) {
   for (const int64_t n : {0, 1, 31, 32, 33, 1000, 4099, 40000}) {
-    Values x = uniform(n, 0.05, 9, 3), dy = uniform(n, -1, 1, 4);
+    Values x = uniform_values(n, 0.05, 9, 3), dy = uniform_values(n, -1, 1, 4);
     if (!std::is_same_v<TypeParam, Log>)
       for (int64_t i = 0; i < n; i += 2) x[i] = -x[i];
     const Values expected = apply_grad<TypeParam, double>(dy, x);
@@ -143,10 +143,10 @@ TYPED_TEST(Slopes, InFloatAreThoseInDouble) {
 
 TYPED_TEST(Slopes, AndValuesInBfloatAreRoundedOnce) {
   for (const int64_t n : {1, 7, 8, 9, 1000, 4099}) {
-    Values x = rounded_to_bf16(uniform(n, 0.05, 9, 3));
+    Values x = rounded_to_bf16(uniform_values(n, 0.05, 9, 3));
     if (!std::is_same_v<TypeParam, Log>)
       for (int64_t i = 0; i < n; i += 2) x[i] = -x[i];
-    const Values dy = rounded_to_bf16(uniform(n, -1, 1, 4));
+    const Values dy = rounded_to_bf16(uniform_values(n, -1, 1, 4));
     const Values value = apply<TypeParam, double>(x), slope = apply_grad<TypeParam, double>(dy, x);
     // Half a unit in the last place of bf16, 2^-8, and the error in float.
     const auto tolerance = [](const Values& of) {
@@ -160,7 +160,7 @@ TYPED_TEST(Slopes, AndValuesInBfloatAreRoundedOnce) {
 }
 
 TEST(Unary, WorksInPlace) {
-  const Values x = uniform(1000, -3, 3, 5);
+  const Values x = uniform_values(1000, -3, 3, 5);
   const auto in_place = [&] {
     Operand<float> v(x);
     unary<Gelu>.run(here(), {}, {.x = v.data(), .y = v.data(), .count = 1000, .dtype = DType::f32});
@@ -180,4 +180,4 @@ TEST(Unary, RefusesOtherTypes) {
 }
 
 }  // namespace
-}  // namespace hinoki::kernels
+}  // namespace hinoki::kernels::unary_test

@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::causal_lm_test {
 namespace {
 
 ModelConfig neox(bool parallel_residual, double rotary_pct, bool tied, double dropout) {
@@ -391,4 +391,4 @@ TEST(ModelConfig, ContradictionsAreNamed) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::causal_lm_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::ctc_decode_test {
 namespace {
 
 using Labels = std::vector<int32_t>;
@@ -157,4 +157,4 @@ TEST(CtcDecode, RefusesWhatItCannotDecode) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ctc_decode_test

@@ -7,7 +7,7 @@
 #include "models/ctc_decode.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::ctc_segments_test {
 namespace {
 
 TEST(SoundWindows, KeepEveryFrameOnceWithItsMargins) {
@@ -96,4 +96,4 @@ TEST(CtcSegments, LoseNothing) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ctc_segments_test

@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/watched_device.h"
 
-namespace hinoki {
+namespace hinoki::generation_test {
 namespace {
 
 constexpr int64_t kVocabulary = 2100, kTokens = 12;
@@ -82,4 +82,4 @@ TEST(CudaGeneration, RefusesLogitsThatAreNotFinite) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::generation_test

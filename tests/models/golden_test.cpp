@@ -7,7 +7,7 @@
 #include "train/batch.h"
 #include "train/optimizer.h"
 
-namespace hinoki {
+namespace hinoki::golden_test {
 namespace {
 
 class Golden : public testing::TestWithParam<std::string> {
@@ -79,4 +79,4 @@ INSTANTIATE_TEST_SUITE_P(Models, Golden,
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::golden_test

@@ -5,7 +5,7 @@
 #include "models/hugging_face_hubert.h"
 #include "tests/support/golden.h"
 
-namespace hinoki {
+namespace hinoki::hubert_golden_test {
 namespace {
 
 constexpr double kBar = 1e-4;  // the bar of the project for f32
@@ -100,4 +100,4 @@ TEST(GoldenHubertLarge, HiddenStatesLogitsAndGradients) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_golden_test

@@ -8,7 +8,7 @@
 #include "tests/models/tiny_hubert.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::hubert_test {
 namespace {
 
 using test::clusters_of, test::masked_sound, test::PretrainedHubert, test::sound, test::tiny_hubert;
@@ -361,4 +361,4 @@ TEST(HubertModelConfig, WeightsStartAsThoseOfFairseq) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_test

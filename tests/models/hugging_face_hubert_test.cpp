@@ -7,7 +7,7 @@
 #include "tests/models/tiny_hubert_folder.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::hugging_face_hubert_test {
 namespace {
 
 using Folder = test::TinyHubertFolder;
@@ -114,4 +114,4 @@ TEST(HubertFolders, WhatIsComputedInOneWayOnlyIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hugging_face_hubert_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::sampling_test {
 namespace {
 
 SampledRows one_row(const Tensor& logits, const std::vector<int32_t>& context) {
@@ -114,4 +114,4 @@ TEST(Sampling, RefusesNonsense) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::sampling_test

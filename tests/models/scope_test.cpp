@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::scope_test {
 namespace {
 
 TEST(Scope, PathsAreNames) {
@@ -61,4 +61,4 @@ TEST(Parameters, GradientsThatNothingReachedBecomeZero) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::scope_test

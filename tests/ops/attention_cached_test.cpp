@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::attention_cached_test {
 namespace {
 
 struct Case {
@@ -123,4 +123,4 @@ TEST(AttentionCached, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::attention_cached_test

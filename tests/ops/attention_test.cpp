@@ -8,7 +8,7 @@
 #include "tests/support/op_check.h"
 #include "tests/support/reference_attention.h"
 
-namespace hinoki {
+namespace hinoki::attention_test {
 namespace {
 
 using test::Inputs;
@@ -123,4 +123,4 @@ TEST(Attention, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::attention_test

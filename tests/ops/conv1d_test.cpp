@@ -10,7 +10,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::conv1d_test {
 namespace {
 
 using test::Inputs;
@@ -187,4 +187,4 @@ TEST(Conv1d, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::conv1d_test

@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::ctc_loss_test {
 namespace {
 
 using test::Inputs;
@@ -228,4 +228,4 @@ TEST(CtcLoss, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ctc_loss_test

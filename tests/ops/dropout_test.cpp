@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::dropout_test {
 namespace {
 
 using test::Inputs;
@@ -40,4 +40,4 @@ TEST(DropoutOp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::dropout_test

@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::elementwise_test {
 namespace {
 
 using test::Inputs;
@@ -88,4 +88,4 @@ TEST(Elementwise, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::elementwise_test

@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::embedding_test {
 namespace {
 
 using test::Inputs;
@@ -74,4 +74,4 @@ TEST(EmbeddingOp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::embedding_test

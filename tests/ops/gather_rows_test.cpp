@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::gather_rows_test {
 namespace {
 
 using test::Inputs;
@@ -47,4 +47,4 @@ TEST(GatherRows, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gather_rows_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::gelu_mlp_test {
 namespace {
 
 using test::Inputs;
@@ -158,4 +158,4 @@ TEST(GeluMlp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gelu_mlp_test

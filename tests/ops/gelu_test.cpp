@@ -5,7 +5,7 @@
 #include "core/ops.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::gelu_test {
 namespace {
 
 using test::Inputs;
@@ -40,4 +40,4 @@ TEST(GeluOp, LeavesASharedGradientAlone) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gelu_test

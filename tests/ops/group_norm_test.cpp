@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::group_norm_test {
 namespace {
 
 using test::Inputs;
@@ -135,4 +135,4 @@ TEST(GroupNorm, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::group_norm_test

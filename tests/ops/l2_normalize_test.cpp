@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::l2_normalize_test {
 namespace {
 
 using test::Inputs;
@@ -61,4 +61,4 @@ TEST(L2Normalize, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::l2_normalize_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::layer_norm_test {
 namespace {
 
 using test::Inputs;
@@ -121,4 +121,4 @@ TEST(LayerNormOp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::layer_norm_test

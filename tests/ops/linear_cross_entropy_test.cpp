@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::linear_cross_entropy_test {
 namespace {
 
 using test::Inputs;
@@ -137,4 +137,4 @@ TEST(LinearCrossEntropy, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::linear_cross_entropy_test

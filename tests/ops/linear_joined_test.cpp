@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::linear_joined_test {
 namespace {
 
 using test::Inputs;
@@ -82,4 +82,4 @@ TEST(LinearJoinedOp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::linear_joined_test

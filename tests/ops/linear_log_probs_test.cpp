@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::linear_log_probs_test {
 namespace {
 
 using test::Inputs;
@@ -98,4 +98,4 @@ TEST(LinearLogProbs, SayWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::linear_log_probs_test

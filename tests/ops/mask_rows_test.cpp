@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::mask_rows_test {
 namespace {
 
 using test::Inputs;
@@ -72,4 +72,4 @@ TEST(MaskRows, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::mask_rows_test

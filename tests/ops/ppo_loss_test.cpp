@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::ppo_loss_test {
 namespace {
 
 using test::Inputs;
@@ -211,4 +211,4 @@ TEST(PpoLoss, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ppo_loss_test

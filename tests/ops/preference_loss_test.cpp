@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::preference_loss_test {
 namespace {
 
 using test::Inputs;
@@ -105,4 +105,4 @@ TEST(SegmentSums, SayWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::preference_loss_test

@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::rotary_test {
 namespace {
 
 using test::Inputs;
@@ -79,4 +79,4 @@ TEST(RotaryOp, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::rotary_test

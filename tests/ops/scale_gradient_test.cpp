@@ -4,7 +4,7 @@
 #include "core/ops.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::scale_gradient_test {
 namespace {
 
 using test::Inputs;
@@ -50,4 +50,4 @@ TEST(ScaleGradient, TakesViews) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::scale_gradient_test

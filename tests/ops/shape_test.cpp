@@ -4,7 +4,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::shape_test {
 namespace {
 
 using test::Inputs;
@@ -63,4 +63,4 @@ TEST(ShapeOps, SayWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::shape_test

@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::weight_norm_test {
 namespace {
 
 using test::Inputs;
@@ -65,4 +65,4 @@ TEST(WeightNorm, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::weight_norm_test

@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::weighted_squares_test {
 namespace {
 
 using test::Inputs;
@@ -58,4 +58,4 @@ TEST(WeightedSumOfSquares, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::weighted_squares_test

@@ -13,35 +13,34 @@ bool fails() {
   return now;
 }
 
-const FileSystem& real() { return kRealFileSystem; }
-
 ssize_t faulty_pwrite(int file, const void* data, size_t bytes, off_t offset) {
   const bool first = count == plan.at;
-  if (!fails()) return real().pwrite(file, data, bytes, offset);
-  if (first && plan.half && bytes > 1) real().pwrite(file, data, bytes / 2, offset);
+  if (!fails()) return kRealFileSystem.pwrite(file, data, bytes, offset);
+  if (first && plan.half && bytes > 1) kRealFileSystem.pwrite(file, data, bytes / 2, offset);
   errno = plan.error;
   return -1;
 }
 
 int faulty_close(int file) {
   const bool failed = fails();
-  const int result = real().close(file);  // else the test would run out of descriptors
+  const int result = kRealFileSystem.close(file);  // else the test would run out of descriptors
   if (!failed) return result;
   errno = plan.error;
   return -1;
 }
 
 constexpr FileSystem kFaulty = {
-    .open = [](const char* path, int flags, mode_t mode) { return fails() ? -1 : real().open(path, flags, mode); },
+    .open = [](const char* path, int flags,
+               mode_t mode) { return fails() ? -1 : kRealFileSystem.open(path, flags, mode); },
     .pwrite = faulty_pwrite,
-    .truncate = [](int file, off_t bytes) { return fails() ? -1 : real().truncate(file, bytes); },
+    .truncate = [](int file, off_t bytes) { return fails() ? -1 : kRealFileSystem.truncate(file, bytes); },
     .fsync = [](int) { return fails() ? -1 : 0; },  // what a power cut would take is another test's subject
     .close = faulty_close,
-    .rename = [](const char* from, const char* to) { return fails() ? -1 : real().rename(from, to); },
-    .exchange = [](const char* a, const char* b) { return fails() ? -1 : real().exchange(a, b); },
-    .unlink = [](const char* path) { return fails() ? -1 : real().unlink(path); },
-    .mkdir = [](const char* path, mode_t mode) { return fails() ? -1 : real().mkdir(path, mode); },
-    .rmdir = [](const char* path) { return fails() ? -1 : real().rmdir(path); },
+    .rename = [](const char* from, const char* to) { return fails() ? -1 : kRealFileSystem.rename(from, to); },
+    .exchange = [](const char* a, const char* b) { return fails() ? -1 : kRealFileSystem.exchange(a, b); },
+    .unlink = [](const char* path) { return fails() ? -1 : kRealFileSystem.unlink(path); },
+    .mkdir = [](const char* path, mode_t mode) { return fails() ? -1 : kRealFileSystem.mkdir(path, mode); },
+    .rmdir = [](const char* path) { return fails() ? -1 : kRealFileSystem.rmdir(path); },
 };
 
 }  // namespace

@@ -45,7 +45,7 @@ struct RestoreTarget {
 
 }  // namespace
 
-Values uniform(int64_t count, double low, double high, uint64_t seed) {
+Values uniform_values(int64_t count, double low, double high, uint64_t seed) {
   Values v(count);
   for (int64_t i = 0; i < count; ++i) v[i] = float(low + (high - low) * double(philox({.seed = seed}, i)[0]) * 0x1p-32);
   return v;

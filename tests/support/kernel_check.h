@@ -19,7 +19,7 @@ using Values = std::vector<double>;
 
 // Independent uniform values in [low, high), a function of the seed, rounded to float so that both precisions can start
 // from the same numbers.
-Values uniform(int64_t count, double low, double high, uint64_t seed);
+Values uniform_values(int64_t count, double low, double high, uint64_t seed);
 
 // The same rounded to bf16, for tests whose arrays are kept in it.
 Values rounded_to_bf16(Values v);

@@ -8,8 +8,6 @@ namespace {
 std::mutex mutex;
 std::vector<DiskCall> recorded;
 
-const FileSystem& real() { return kRealFileSystem; }
-
 // Calls and remembers as one step, so that the order of the records is that of the disk.
 template <class Call>
 auto remember(Call call, DiskCall record) {
@@ -25,12 +23,12 @@ auto remember(Call call, DiskCall record) {
 constexpr FileSystem kRecording = {
     .open =
         [](const char* path, int flags, mode_t mode) {
-          return remember([&] { return real().open(path, flags, mode); },
+          return remember([&] { return kRealFileSystem.open(path, flags, mode); },
                           {.kind = DiskCall::open, .path = path, .flags = flags});
         },
     .pwrite =
         [](int file, const void* data, size_t bytes, off_t offset) {
-          return remember([&] { return real().pwrite(file, data, bytes, offset); },
+          return remember([&] { return kRealFileSystem.pwrite(file, data, bytes, offset); },
                           {.kind = DiskCall::pwrite,
                            .file = file,
                            .offset = offset,
@@ -38,33 +36,36 @@ constexpr FileSystem kRecording = {
         },
     .truncate =
         [](int file, off_t bytes) {
-          return remember([&] { return real().truncate(file, bytes); },
+          return remember([&] { return kRealFileSystem.truncate(file, bytes); },
                           {.kind = DiskCall::truncate, .file = file, .offset = bytes});
         },
     // The simulated disk decides what a flush has saved; the real one need not be waited for.
     .fsync = [](int file) { return remember([] { return 0; }, {.kind = DiskCall::fsync, .file = file}); },
     .close =
-        [](int file) { return remember([&] { return real().close(file); }, {.kind = DiskCall::close, .file = file}); },
+        [](int file) {
+          return remember([&] { return kRealFileSystem.close(file); }, {.kind = DiskCall::close, .file = file});
+        },
     .rename =
         [](const char* from, const char* to) {
-          return remember([&] { return real().rename(from, to); },
+          return remember([&] { return kRealFileSystem.rename(from, to); },
                           {.kind = DiskCall::rename, .path = from, .other = to});
         },
     .exchange =
         [](const char* a, const char* b) {
-          return remember([&] { return real().exchange(a, b); }, {.kind = DiskCall::exchange, .path = a, .other = b});
+          return remember([&] { return kRealFileSystem.exchange(a, b); },
+                          {.kind = DiskCall::exchange, .path = a, .other = b});
         },
     .unlink =
         [](const char* path) {
-          return remember([&] { return real().unlink(path); }, {.kind = DiskCall::unlink, .path = path});
+          return remember([&] { return kRealFileSystem.unlink(path); }, {.kind = DiskCall::unlink, .path = path});
         },
     .mkdir =
         [](const char* path, mode_t mode) {
-          return remember([&] { return real().mkdir(path, mode); }, {.kind = DiskCall::mkdir, .path = path});
+          return remember([&] { return kRealFileSystem.mkdir(path, mode); }, {.kind = DiskCall::mkdir, .path = path});
         },
     .rmdir =
         [](const char* path) {
-          return remember([&] { return real().rmdir(path); }, {.kind = DiskCall::rmdir, .path = path});
+          return remember([&] { return kRealFileSystem.rmdir(path); }, {.kind = DiskCall::rmdir, .path = path});
         },
 };
 

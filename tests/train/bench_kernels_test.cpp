@@ -8,7 +8,7 @@
 #include "core/base/json.h"
 #include "tests/end_to_end/program.h"
 
-namespace hinoki {
+namespace hinoki::bench_kernels_test {
 namespace {
 
 // Every kernel runs as the benchmark calls it; on the emulator that means within bounds and without races.
@@ -62,4 +62,4 @@ TEST(BenchKernels, PrintsALineForEach) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::bench_kernels_test

@@ -12,7 +12,7 @@
 #include "train/manifest.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::bit_flip_test {
 namespace {
 
 void flip(const std::string& path, int64_t byte, int bit) {
@@ -80,4 +80,4 @@ TEST(BitFlip, IsFoundAndNamedInAnyFileOfASnapshot) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::bit_flip_test

@@ -8,7 +8,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/ranks.h"
 
-namespace hinoki {
+namespace hinoki::communicator_nccl_test {
 namespace {
 
 using test::DeviceArray;
@@ -146,4 +146,4 @@ TEST(Nccl, MessagesOfUnexpectedSizesAreRefusedBeforeTheyAreSent) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::communicator_nccl_test

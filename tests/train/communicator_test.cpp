@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/ranks.h"
 
-namespace hinoki {
+namespace hinoki::communicator_test {
 namespace {
 
 using test::on_ranks;
@@ -99,4 +99,4 @@ TEST(Communicator, TreesAreTheSameHoweverTheyAreCut) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::communicator_test

@@ -11,7 +11,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::config_file_test {
 namespace {
 
 enum class Schedule { constant, linear, cosine };
@@ -249,4 +249,4 @@ TEST(ConfigFile, ComparesWhatDiffers) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::config_file_test

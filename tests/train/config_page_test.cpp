@@ -13,7 +13,7 @@
 #include "train/preference_config.h"
 #include "train/sft_config.h"
 
-namespace hinoki {
+namespace hinoki::config_page_test {
 namespace {
 
 // As `table.key`; of the model the key alone, as in its config.json.
@@ -67,4 +67,4 @@ TEST(ConfigPage, NamesEveryKeyAndNoOther) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::config_page_test

@@ -14,7 +14,7 @@
 #include "train/run.h"
 #include "train/transcriber.h"
 
-namespace hinoki {
+namespace hinoki::ctc_task_test {
 namespace {
 
 using Training = hinoki::Run;
@@ -233,4 +233,4 @@ TEST_F(CtcTraining, TranscribesWindowByWindow) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ctc_task_test

@@ -12,7 +12,7 @@
 #include "train/profile.h"
 #include "train/train_loop.h"
 
-namespace hinoki {
+namespace hinoki::cuda_ranks_test {
 namespace {
 
 using test::Bits;
@@ -112,4 +112,4 @@ TEST_F(CudaRanks, ARankThatStallsIsNamed) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::cuda_ranks_test

@@ -15,7 +15,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::cuda_run_test {
 namespace {
 
 constexpr int64_t kSteps = 6;
@@ -164,4 +164,4 @@ TEST_F(CudaRun, SnapshotsMoveBetweenDevicesAndPrecisions) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::cuda_run_test

@@ -15,7 +15,7 @@
 #include "train/layer_features.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::cuda_speech_test {
 namespace {
 
 constexpr int64_t kSteps = 3;
@@ -89,4 +89,4 @@ TEST_F(CudaSpeech, LayerFeaturesAreThoseOfTheCpu) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::cuda_speech_test

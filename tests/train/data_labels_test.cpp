@@ -8,7 +8,7 @@
 #include "tests/support/temporary_folder.h"
 #include "train/commands.h"
 
-namespace hinoki {
+namespace hinoki::data_labels_test {
 namespace {
 
 std::string run(std::vector<std::string> arguments) {
@@ -51,4 +51,4 @@ TEST(LabelsCommand, TellsHowClustersAreUsed) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::data_labels_test

@@ -7,7 +7,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/tiny_run.h"
 
-namespace hinoki {
+namespace hinoki::dialogue_test {
 namespace {
 
 TEST(StopText, HoldsBackWhatMayBeginAStop) {
@@ -126,4 +126,4 @@ TEST(Dialogue, AsksInTheFormOfItsTemplate) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::dialogue_test

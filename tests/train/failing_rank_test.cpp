@@ -12,7 +12,7 @@
 #include "tests/support/ranks.h"
 #include "train/train_loop.h"
 
-namespace hinoki {
+namespace hinoki::failing_rank_test {
 namespace {
 
 // Several buckets of one chunk each, of which two ranks have their parts.
@@ -183,4 +183,4 @@ TEST_F(FailingRank, WhosePartIsDamagedOnTheDiskFallsBack) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::failing_rank_test

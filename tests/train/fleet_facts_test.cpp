@@ -7,7 +7,7 @@
 
 #include "tests/support/ranks.h"
 
-namespace hinoki {
+namespace hinoki::fleet_facts_test {
 namespace {
 
 // Four ranks on two hosts of four cores.
@@ -112,4 +112,4 @@ TEST(FleetFacts, EveryRankHearsOfAll) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::fleet_facts_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace hinoki {
+namespace hinoki::fleet_time_test {
 namespace {
 
 constexpr FleetTime::Clock::time_point kBegin{};
@@ -43,4 +43,4 @@ TEST(FleetTime, ARankAloneHasNobodyToWaitFor) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::fleet_time_test

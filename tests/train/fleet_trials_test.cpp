@@ -11,7 +11,7 @@
 #include "tests/support/ranks.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::fleet_trials_test {
 namespace {
 
 const Finding& named(const std::vector<Finding>& all, const std::string& name) {
@@ -81,4 +81,4 @@ TEST(FleetTrials, JudgesByLimits) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::fleet_trials_test

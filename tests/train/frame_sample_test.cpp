@@ -13,7 +13,7 @@
 #include "train/codebook_fit.h"
 #include "train/commands.h"
 
-namespace hinoki {
+namespace hinoki::frame_sample_test {
 namespace {
 
 using Slots = std::vector<std::vector<float>>;
@@ -160,4 +160,4 @@ TEST(FrameSample, StopsBetweenUtterances) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::frame_sample_test

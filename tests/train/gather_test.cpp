@@ -11,7 +11,7 @@
 #include "tests/support/ranks.h"
 #include "train/reducer.h"
 
-namespace hinoki {
+namespace hinoki::gather_test {
 namespace {
 
 constexpr int64_t kBucket = 2 * Parameters::kChunk;  // one chunk of each rank
@@ -97,4 +97,4 @@ TEST(Gather, ALostRankIsNamedToWhoeverReads) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gather_test

@@ -7,7 +7,7 @@
 #include "core/base/device.h"
 #include "core/storage.h"
 
-namespace hinoki {
+namespace hinoki::gpt_plan_test {
 namespace {
 
 ModelConfig neox(int64_t layers, bool parallel) {
@@ -132,4 +132,4 @@ TEST(Plan, TheLargestModelFitsOneGpu) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gpt_plan_test

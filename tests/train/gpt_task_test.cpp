@@ -14,7 +14,7 @@
 #include "train/commands.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::gpt_task_test {
 namespace {
 
 using Figures = std::map<std::string, double>;
@@ -159,4 +159,4 @@ TEST_F(GptTaskTest, ACorpusWithoutValidationIsRefusedOrLeftOut) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::gpt_task_test

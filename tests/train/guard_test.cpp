@@ -15,7 +15,7 @@
 #include "tests/support/tiny_run.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::guard_test {
 namespace {
 
 constexpr const char* kPoisoned = "gpt_neox.layers.1.mlp.dense_4h_to_h.weight";
@@ -162,4 +162,4 @@ TEST_F(Guard, ASpikeOfNoJumpIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::guard_test

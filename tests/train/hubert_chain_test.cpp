@@ -8,7 +8,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::hubert_chain_test {
 namespace {
 
 struct Killed {};
@@ -125,4 +125,4 @@ TEST_F(ChainTest, IsCheckedBeforeAnythingIsMade) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_chain_test

@@ -6,7 +6,7 @@
 #include "tests/models/tiny_hubert_folder.h"
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::hubert_folder_test {
 namespace {
 
 class ProbeHubert : public testing::Test {
@@ -69,4 +69,4 @@ TEST(HubertTexts, SayWhatTheModelIs) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_folder_test

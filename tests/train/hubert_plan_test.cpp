@@ -8,7 +8,7 @@
 #include "train/config_file.h"
 #include "train/hubert_task.h"
 
-namespace hinoki {
+namespace hinoki::hubert_plan_test {
 namespace {
 
 HubertConfig sized(int64_t layers, Recompute recompute, const std::string& norm) {
@@ -68,4 +68,4 @@ TEST(HubertPlan, CountsOperationsAsPyTorchDoes) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_plan_test

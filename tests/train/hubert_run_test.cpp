@@ -13,7 +13,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::hubert_run_test {
 namespace {
 
 struct Bits {
@@ -243,4 +243,4 @@ TEST_F(HubertRun, TellsOfSilenceBeforeItBegins) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_run_test

@@ -9,7 +9,7 @@
 #include "train/hubert_folder.h"
 #include "train/snapshot_writer.h"
 
-namespace hinoki {
+namespace hinoki::hubert_snapshot_test {
 namespace {
 
 struct Training {
@@ -94,4 +94,4 @@ TEST_F(HubertSnapshot, OfOtherHeadsIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::hubert_snapshot_test

@@ -6,7 +6,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/ranks.h"
 
-namespace hinoki {
+namespace hinoki::k_means_test {
 namespace {
 
 using Slots = std::vector<std::vector<float>>;
@@ -144,4 +144,4 @@ TEST(KMeans, RefusesRanksWithOtherSettings) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::k_means_test

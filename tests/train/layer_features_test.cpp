@@ -8,7 +8,7 @@
 #include "train/codebook_fit.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::layer_features_test {
 namespace {
 
 class Layer : public testing::Test {
@@ -94,4 +94,4 @@ TEST_F(Layer, ThatIsNotThereIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::layer_features_test

@@ -18,7 +18,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::lora_test {
 namespace {
 
 void use_gpt2(GptConfig& config) {
@@ -228,4 +228,4 @@ TEST(LoraFolder, WhatWouldBeComputedDifferentlyIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::lora_test

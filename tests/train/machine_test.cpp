@@ -18,7 +18,7 @@
 #include "train/device_peak.h"
 #include "train/progress.h"
 
-namespace hinoki::test {
+namespace hinoki::machine_test {
 namespace {
 
 // Points the cache at a folder of its own, in which this machine is known with a peak.
@@ -134,4 +134,4 @@ TEST_F(MachineTest, AnEmulatedGpuHasNoPeak) {
 }
 
 }  // namespace
-}  // namespace hinoki::test
+}  // namespace hinoki::machine_test

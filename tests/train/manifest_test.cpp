@@ -10,7 +10,7 @@
 #include "tests/support/temporary_folder.h"
 #include "tests/support/tiny_snapshot.h"
 
-namespace hinoki {
+namespace hinoki::manifest_test {
 namespace {
 
 void flip(const std::string& path, int64_t byte, int bit) {
@@ -122,4 +122,4 @@ TEST(Manifest, ForgedManifestsCannotReachOutside) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::manifest_test

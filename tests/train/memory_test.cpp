@@ -10,7 +10,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::memory_test {
 namespace {
 
 using test::train;
@@ -141,4 +141,4 @@ INSTANTIATE_TEST_SUITE_P(Devices, DeviceMemory, testing::Values(false, true),
                          [](const auto& info) { return info.param ? "AsHardware" : "AsItIs"; });
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::memory_test

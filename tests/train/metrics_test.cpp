@@ -12,7 +12,7 @@
 #include "tests/support/faulty_disk.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::metrics_test {
 namespace {
 
 TEST(Metrics, PrintsRecords) {
@@ -102,4 +102,4 @@ TEST(Metrics, CutAtEveryCallTheOldLinesStay) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::metrics_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::optimizer_test {
 namespace {
 
 // Two matrices and a vector of which nothing is a multiple of a word of decay bits.
@@ -76,4 +76,4 @@ TEST(Optimizer, LearnsFromTheFirstUpdateUnlessTold) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::optimizer_test

@@ -17,7 +17,7 @@
 #include "train/metrics.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::power_cut_test {
 namespace {
 
 std::vector<Loss> all_losses(int64_t seeds) {
@@ -245,4 +245,4 @@ TEST_P(PowerCutOfARun, LeavesTheOldSnapshotOrTheNewAndTheRecordsBeforeIt) {
 INSTANTIATE_TEST_SUITE_P(Ranks, PowerCutOfARun, testing::Values(1, 2));
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::power_cut_test

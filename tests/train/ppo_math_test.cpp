@@ -9,7 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/op_check.h"
 
-namespace hinoki {
+namespace hinoki::ppo_math_test {
 namespace {
 
 using Numbers = std::vector<double>;
@@ -206,4 +206,4 @@ TEST(RunningScale, CountsNothingOfABatchWithAScoreThatIsNone) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ppo_math_test

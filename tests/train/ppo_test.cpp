@@ -13,7 +13,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::ppo_test {
 namespace {
 
 class Ppo : public test::QuietTest<> {};
@@ -210,4 +210,4 @@ TEST_F(Ppo, QuestionsAreCutOrLeftOutWhereTheConfigSaysSo) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ppo_test

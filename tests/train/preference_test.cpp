@@ -14,7 +14,7 @@
 #include "train/model_folder.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::preference_test {
 namespace {
 
 class Preference : public test::QuietTest<> {};
@@ -199,4 +199,4 @@ TEST_F(Preference, WhatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::preference_test

@@ -15,7 +15,7 @@
 #include "train/clock_offset.h"
 #include "train/train_loop.h"
 
-namespace hinoki {
+namespace hinoki::profile_test {
 namespace {
 
 using test::TimelineEvent;
@@ -196,4 +196,4 @@ TEST(Profile, WithoutStepsNothingIsRecorded) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::profile_test

@@ -12,7 +12,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::program_scorer_test {
 namespace {
 
 constexpr double kPatience = 120;  // seconds; no case needs a tenth of it, even under sanitizers
@@ -233,4 +233,4 @@ TEST_F(ProgramScorerTest, NeedsSomeTime) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::program_scorer_test

@@ -13,7 +13,7 @@
 #include "tests/support/quiet_test.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::progress_test {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -145,4 +145,4 @@ TEST(ProgressWords, Mebibytes) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::progress_test

@@ -15,7 +15,7 @@
 #include "tests/support/tiny_snapshot.h"
 #include "train/manifest.h"
 
-namespace hinoki {
+namespace hinoki::publication_test {
 namespace {
 
 void damage(const std::string& snapshot) {
@@ -262,4 +262,4 @@ TEST(RunLock, SecondRunIsToldWhoHoldsIt) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::publication_test

@@ -14,7 +14,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::ranks_test {
 namespace {
 
 using test::Bits;
@@ -129,4 +129,4 @@ TEST_F(Ranks, NotANumberOnOneStopsAllAndIsNamed) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::ranks_test

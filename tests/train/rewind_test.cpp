@@ -16,7 +16,7 @@
 #include "tests/support/ranks.h"
 #include "train/train_loop.h"
 
-namespace hinoki {
+namespace hinoki::rewind_test {
 namespace {
 
 // Batches, counted from 0, of which the second micro-batch's gradient is not a number.
@@ -281,4 +281,4 @@ TEST_F(RewindTest, ContradictionsAreRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::rewind_test

@@ -8,7 +8,7 @@
 #include "tests/support/ranks.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::rollouts_test {
 namespace {
 
 // Two answers, of two tokens and of one.
@@ -87,4 +87,4 @@ TEST(Rollouts, AreGatheredInTheOrderOfRanks) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::rollouts_test

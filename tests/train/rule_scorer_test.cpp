@@ -5,7 +5,7 @@
 #include "tests/support/expect_error.h"
 #include "train/config_file.h"
 
-namespace hinoki {
+namespace hinoki::rule_scorer_test {
 namespace {
 
 double score(const RewardRule& rule, const std::string& answer, bool ended = true) {
@@ -161,4 +161,4 @@ TEST(RuleScorer, EndsPatternsThatTakeForever) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::rule_scorer_test

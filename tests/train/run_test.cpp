@@ -15,7 +15,7 @@
 #include "train/model_folder.h"
 #include "train/publication.h"
 
-namespace hinoki {
+namespace hinoki::run_test {
 namespace {
 
 struct Bits {
@@ -196,4 +196,4 @@ TEST_F(RunTest, ASnapshotIsAModelFolder) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::run_test

@@ -4,7 +4,7 @@
 
 #include "tests/support/expect_error.h"
 
-namespace hinoki {
+namespace hinoki::schedule_test {
 namespace {
 
 // From 1 % of the peak, up in 10 steps, 20 there, down to 5 % over the last 25.
@@ -67,4 +67,4 @@ TEST(Schedule, SaysWhatCannotBe) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::schedule_test

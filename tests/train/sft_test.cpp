@@ -16,7 +16,7 @@
 #include "train/publication.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::sft_test {
 namespace {
 
 class Sft : public test::QuietTest<> {};
@@ -201,4 +201,4 @@ TEST_F(Sft, WhatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::sft_test

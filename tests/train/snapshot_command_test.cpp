@@ -9,7 +9,7 @@
 #include "tests/support/tiny_snapshot.h"
 #include "train/commands.h"
 
-namespace hinoki {
+namespace hinoki::snapshot_command_test {
 namespace {
 
 std::string run(std::vector<std::string> arguments) {
@@ -57,4 +57,4 @@ TEST(SnapshotCommand, ListsVerifiesAndPrunes) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::snapshot_command_test

@@ -14,7 +14,7 @@
 #include "tests/support/tiny_run.h"
 #include "train/run.h"
 
-namespace hinoki {
+namespace hinoki::snapshot_writer_test {
 namespace {
 
 class SnapshotWriterTest : public test::QuietTest<> {
@@ -193,4 +193,4 @@ TEST_F(SnapshotWriterTest, AnErrorOfTheThreadComesOutOfAStepAfterIt) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::snapshot_writer_test

@@ -12,7 +12,7 @@
 #include "tests/support/tiny_run.h"
 #include "train/train_loop.h"
 
-namespace hinoki {
+namespace hinoki::straggler_test {
 namespace {
 
 TEST(Straggler, IsNamedWithHowMuchSlowerItIs) {
@@ -55,4 +55,4 @@ TEST(Straggler, IsNamedWithHowMuchSlowerItIs) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::straggler_test

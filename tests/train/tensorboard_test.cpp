@@ -7,7 +7,7 @@
 #include "core/base/crc32c.h"
 #include "tests/support/temporary_folder.h"
 
-namespace hinoki {
+namespace hinoki::tensorboard_test {
 namespace {
 
 // The records of a file; stops at a cut last one, and fails the test on a wrong checksum.
@@ -101,4 +101,4 @@ TEST(Tensorboard, ACutLastRecordHarmsNoOther) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::tensorboard_test

@@ -9,7 +9,7 @@
 #include "tests/support/temporary_folder.h"
 #include "train/commands.h"
 
-namespace hinoki {
+namespace hinoki::text_commands_test {
 namespace {
 
 std::string run(std::vector<std::string> arguments) {
@@ -76,4 +76,4 @@ TEST(TextCommands, TrainEncodeDecodeExplainPrepare) {
   EXPECT_THROW(run({"data", "text", "--input", input, "--documents", "page"}), CLI::ParseError);
 }
 
-}  // namespace hinoki
+}  // namespace hinoki::text_commands_test

@@ -10,7 +10,7 @@
 #include "train/plan.h"
 #include "train/recipe.h"
 
-namespace hinoki {
+namespace hinoki::train_command_test {
 namespace {
 
 class TrainCommand : public test::QuietTest<testing::TestWithParam<Device>> {
@@ -79,4 +79,4 @@ INSTANTIATE_TEST_SUITE_P(Devices, TrainCommand, testing::Values(Device::cpu, Dev
                          [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::train_command_test

@@ -4,7 +4,7 @@
 
 #include "core/base/json.h"
 
-namespace hinoki {
+namespace hinoki::transcript_test {
 namespace {
 
 Transcript example() {
@@ -39,4 +39,4 @@ TEST(Transcript, IsSubRip) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::transcript_test

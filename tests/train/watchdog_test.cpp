@@ -4,7 +4,7 @@
 
 #include <future>
 
-namespace hinoki {
+namespace hinoki::watchdog_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -45,4 +45,4 @@ TEST(Watchdog, LeavesInPeaceWhoIsDoneInTime) {
 }
 
 }  // namespace
-}  // namespace hinoki
+}  // namespace hinoki::watchdog_test

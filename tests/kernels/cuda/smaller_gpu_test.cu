@@ -39,7 +39,7 @@ class SmallerGpu : public testing::Test {
 TEST_F(SmallerGpu, ReadsRowsTwiceThatItCannotKeep) {
   constexpr int64_t kVocabulary = 30000;
   expect_the_same_as_on_a_large_one([] {
-    Operand<float> logits(uniform(2 * kVocabulary, -8, 8, 1));
+    Operand<float> logits(uniform_values(2 * kVocabulary, -8, 8, 1));
     Operand<int32_t> labels(std::vector<int32_t>{29999, 5});
     Operand<double> loss(2);
     kernels::softmax_loss.run(here(), {},
