@@ -71,19 +71,34 @@ void print_step(const StepBenchmark& what, bool json) {
   const int threads = pool().threads();
   const bool gpu = what.device == Device::cuda;
   if (json) {
-    const Json line = {{"program", gemm_library() == GemmLibrary::own ? "hinoki" : "hinoki with OpenBLAS"}, {"task", what.task}, {"size", what.size}, {"threads", threads},
-                       {"device", gpu ? device_table(what.device).name : cpu_name()}, {"dtype", name_of(what.dtype)},
-                       {"kernels", name_of(active_target())}, {t.unit + "_per_s", t.units_per_second},
-                       {"ms_median", t.median_ms}, {"forward_ms", t.forward_ms}, {"backward_ms", t.backward_ms},
-                       {"update_ms", t.update_ms}, {"flops_per_step", t.flops_per_step}, {"fma_peak_gflops", t.peak_gflops},
-                       {"share_of_peak", t.share_of_peak}, {"activation_bytes", t.activation_bytes}, {"live_bytes", t.live_bytes}, {"peak_bytes", t.peak_bytes}, {"params", t.parameters},
-                       {"clean", t.clean}, {"loss", t.loss}};
+    const Json line = {{"program", gemm_library() == GemmLibrary::own ? "hinoki" : "hinoki with OpenBLAS"},
+                       {"task", what.task},
+                       {"size", what.size},
+                       {"threads", threads},
+                       {"device", gpu ? device_table(what.device).name : cpu_name()},
+                       {"dtype", name_of(what.dtype)},
+                       {"kernels", name_of(active_target())},
+                       {t.unit + "_per_s", t.units_per_second},
+                       {"ms_median", t.median_ms},
+                       {"forward_ms", t.forward_ms},
+                       {"backward_ms", t.backward_ms},
+                       {"update_ms", t.update_ms},
+                       {"flops_per_step", t.flops_per_step},
+                       {"fma_peak_gflops", t.peak_gflops},
+                       {"share_of_peak", t.share_of_peak},
+                       {"activation_bytes", t.activation_bytes},
+                       {"live_bytes", t.live_bytes},
+                       {"peak_bytes", t.peak_bytes},
+                       {"params", t.parameters},
+                       {"clean", t.clean},
+                       {"loss", t.loss}};
     std::printf("%s\n", line.dump().c_str());
   } else {
-    std::printf("%s: %.1f ms a step (forward and loss %.1f, backward %.1f, update %.1f), %.0f %s/s, %.0f %% of %.0f "
-                "GFLOP/s, activations %.0f MiB, %lld clean steps\n",
-                what.size.c_str(), t.median_ms, t.forward_ms, t.backward_ms, t.update_ms, t.units_per_second, t.unit.c_str(), 100 * t.share_of_peak,
-                t.peak_gflops, double(t.activation_bytes) / (1 << 20), (long long)t.clean);
+    std::printf(
+        "%s: %.1f ms a step (forward and loss %.1f, backward %.1f, update %.1f), %.0f %s/s, %.0f %% of %.0f "
+        "GFLOP/s, activations %.0f MiB, %lld clean steps\n",
+        what.size.c_str(), t.median_ms, t.forward_ms, t.backward_ms, t.update_ms, t.units_per_second, t.unit.c_str(),
+        100 * t.share_of_peak, t.peak_gflops, double(t.activation_bytes) / (1 << 20), (long long)t.clean);
   }
 }
 

@@ -155,8 +155,8 @@ struct Sample {
   bool clean = false;
 };
 
-// Times the phases of a step, and between them what the device's arithmetic units give: cores that are shared with other
-// machines change by a third within seconds.
+// Times the phases of a step, and between them what the device's arithmetic units give: cores that are shared with
+// other machines do not give the same all the time.
 class Stopwatch {
  public:
   explicit Stopwatch(const StepBenchmark& what)
@@ -204,7 +204,7 @@ StepTimes bench_step(const StepBenchmark& what) {
   reset_peak_memory(what.device);
   const int64_t tries = what.warmup + 4 * what.steps;
   for (int64_t i = 0, clean = 0; i < tries && (i < what.warmup + what.steps || clean < what.steps); ++i) {
-    const double waited = waited_ms();
+    const double waited = waited_ms(), began = milliseconds_at_end(what.device);
     Tensor loss;
     Sample s = watch.time({[&] {
                              parameters.clear_gradients();
@@ -213,7 +213,7 @@ StepTimes bench_step(const StepBenchmark& what) {
                            [&] { backward(loss); }, [&] { optimizer.update(1e-4, 1.0 / problem.targets, i); }});
     // Steps beyond those asked for are for the clock alone.
     if (i < what.warmup + what.steps) times.loss = loss.item() / problem.targets;
-    s.clean = waited_ms() - waited < 0.05 * s.total;
+    s.clean = waited_ms() - waited < 0.05 * (milliseconds_at_end(what.device) - began);
     if (i < what.warmup) continue;
     clean += s.clean;
     samples.push_back(s);

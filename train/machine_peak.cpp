@@ -40,7 +40,8 @@ double multiply_and_add() {
   std::vector<double> flops(size_t(threads) * 8);  // apart by a cache line
   std::vector<float> sink(size_t(threads) * 16);
   parallel(threads, [&](int64_t i) {
-    kernels::fma_peak.run(Device::cpu, {}, {.rounds = 2000000, .sink = &sink[size_t(i) * 16], .flops = &flops[size_t(i) * 8]});
+    kernels::fma_peak.run(Device::cpu, {},
+                          {.rounds = 2000000, .sink = &sink[size_t(i) * 16], .flops = &flops[size_t(i) * 8]});
   });
   return flops[0] * threads;
 }
@@ -59,7 +60,8 @@ double measure_fma_peak_gflops(int threads, double time) {
   ThreadPool pool(threads);
   const UsePool use(pool);
   double flops = 0;
-  const double seconds = best_seconds(10, [&] { flops = multiply_and_add(); }, time);
+  const double seconds = best_seconds(
+      10, [&] { flops = multiply_and_add(); }, time);
   return flops / seconds * 1e-9;
 }
 

@@ -7,8 +7,8 @@
 namespace hinoki {
 
 double measure_fma_peak_gflops(int threads, double seconds = 0.3);
-// What the threads of the current pool multiply and add just now, on average over some 20 ms. A neighbour on the other half of
-// a core takes a third of it, and no clock or counter of ours tells.
+// What the threads of the current pool reach just now, on average over some 20 ms: no clock of ours tells what others
+// leave of a core.
 double fma_gflops_now();
 double measure_copy_gbs(int threads);  // bytes read plus bytes written, of arrays no cache holds
 

@@ -80,8 +80,9 @@ struct Accumulators {
   }
 
  private:
-  // A core decodes, loads and multiplies at once, and where another program runs on its other half, decoding is what it is
-  // short of: as many rows as leave no more loads than multiply-adds (2 of each a row, and 4 of B) save an instruction.
+  // Whether row i takes its number of A from memory, which saves an instruction: where another program runs on the other
+  // half of a core, decoding is what ours is short of. As many rows do as leave a step no more loads than multiply-adds: two
+  // of each where they do, one load to two where not, and two loads and two fetches of B.
   static constexpr bool from_memory(int i) {
     constexpr int those = kBroadcastsFromMemory ? std::max(0, rows - 4) : 0;
     return i * those / rows != (i + 1) * those / rows;

@@ -108,8 +108,8 @@ template <class T>
 #endif
 }
 
-// The same with one number from memory: where the instruction can broadcast it itself, the number needs no register and no
-// instruction of its own, but a load each time.
+// The same with one number from memory: where the instruction can broadcast it itself, the number needs no register and
+// no instruction of its own, but a load each time.
 #if defined(__AVX512F__)
 constexpr bool kBroadcastsFromMemory = true;
 [[gnu::always_inline]] inline void add_product(Vector<float>& sum, const float* a, Vector<float> b) {
