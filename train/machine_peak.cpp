@@ -35,13 +35,13 @@ double best_seconds(int least, const std::function<void()>& run, double seconds 
 }
 
 // In registers, on every thread of the current pool; how many operations.
-double multiply_and_add() {
+double multiply_and_add(int64_t rounds) {
   const int threads = pool().threads();
   std::vector<double> flops(size_t(threads) * 8);  // apart by a cache line
   std::vector<float> sink(size_t(threads) * 16);
   parallel(threads, [&](int64_t i) {
     kernels::fma_peak.run(Device::cpu, {},
-                          {.rounds = 2000000, .sink = &sink[size_t(i) * 16], .flops = &flops[size_t(i) * 8]});
+                          {.rounds = rounds, .sink = &sink[size_t(i) * 16], .flops = &flops[size_t(i) * 8]});
   });
   return flops[0] * threads;
 }
@@ -61,15 +61,14 @@ double measure_fma_peak_gflops(int threads, double time) {
   const UsePool use(pool);
   double flops = 0;
   const double seconds = best_seconds(
-      10, [&] { flops = multiply_and_add(); }, time);
+      10, [&] { flops = multiply_and_add(2000000); }, time);
   return flops / seconds * 1e-9;
 }
 
 double fma_gflops_now() {
-  double flops = 0;
-  const double seconds = time_of([&] {
-    for (int i = 0; i < 4; ++i) flops += multiply_and_add();
-  });
+  double flops = 0, seconds = 0;
+  for (const double began = steady_seconds(); seconds < 0.02; seconds = steady_seconds() - began)
+    flops += multiply_and_add(100000);
   return flops / seconds * 1e-9;
 }
 

@@ -7,8 +7,8 @@
 namespace hinoki {
 
 double measure_fma_peak_gflops(int threads, double seconds = 0.3);
-// What the threads of the current pool reach just now, on average over some 20 ms: no clock of ours tells what others
-// leave of a core.
+// What the threads of the current pool reach just now, on average over 20 ms: no clock of ours tells what others leave of a
+// core.
 double fma_gflops_now();
 double measure_copy_gbs(int threads);  // bytes read plus bytes written, of arrays no cache holds
 
