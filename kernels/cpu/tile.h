@@ -84,8 +84,8 @@ struct Accumulators {
   // half of a core, decoding is what ours is short of. As many rows do as leave a step no more loads than multiply-adds: two
   // of each where they do, one load to two where not, and two loads and two fetches of B.
   static constexpr bool from_memory(int i) {
-    constexpr int those = kBroadcastsFromMemory ? std::max(0, rows - 4) : 0;
-    return i * those / rows != (i + 1) * those / rows;
+    constexpr int wanted = kBroadcastsFromMemory ? std::max(0, rows - 4) : 0;
+    return i * wanted / rows != (i + 1) * wanted / rows;  // spread evenly over the tile
   }
 };
 

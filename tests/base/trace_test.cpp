@@ -117,7 +117,9 @@ TEST(Trace, MayBeReadWhileOthersRecord) {
   });
   begun.wait();
   // When it is full nobody records any more.
-  for (int i = 0; i < 50 && timeline.lost() == 0; ++i) expect_nested(events_of(timeline));
+  int readings = 0;
+  do expect_nested(events_of(timeline));
+  while (++readings < 50 && timeline.lost() == 0);
   stop = true;
   busy.join();
   const auto events = events_of(timeline);

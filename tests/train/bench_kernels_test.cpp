@@ -46,6 +46,9 @@ TEST(BenchStep, TakesTheProductsThatAreAskedFor) {
     const Json line = parse_json(o.out, "a line");
     EXPECT_EQ(line["program"].get<std::string>(), program);
     EXPECT_GT(line["activation_bytes"].get<int64_t>(), 0);
+    const double share = line["share_of_peak"].get<double>();
+    EXPECT_GT(share, 0);
+    EXPECT_LT(share, 1) << "a step cannot multiply faster than the registers do";
     losses.push_back(line["loss"].get<double>());
   }
   EXPECT_NEAR(losses[0], losses[1], 1e-6);
