@@ -11,6 +11,7 @@
 #include "core/base/arena.h"
 #include "core/base/device.h"
 #include "core/base/log.h"
+#include "core/base/parallel.h"
 #include "core/base/scratch.h"
 
 namespace hinoki {
@@ -23,6 +24,7 @@ constexpr bool kSanitized = false;
 #endif
 constexpr size_t kGuard = 256;
 constexpr unsigned char kPattern = 0xC5;
+constexpr int64_t kFilledAtOnce = int64_t{4} << 20;
 constexpr size_t kSlack = size_t{64} << 20;  // so much idle memory is never too much
 
 struct Block {
@@ -163,10 +165,11 @@ struct Guarded {
 
 void fill_bytes(void* to, unsigned char value, size_t bytes, Device device) {
   if (bytes == 0) return;
-  if (device == Device::cpu)
-    std::memset(to, value, bytes);
-  else
-    device_table(device).fill(to, value, bytes, {});
+  if (device != Device::cpu) return device_table(device).fill(to, value, bytes, {});
+  // By all threads: a new block has no pages yet, which the system clears as they are touched.
+  parallel_blocks(int64_t(bytes), kFilledAtOnce, [&](int64_t begin, int64_t end) {
+    std::memset(static_cast<char*>(to) + begin, value, size_t(end - begin));
+  });
 }
 
 void copy_bytes(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

@@ -43,7 +43,7 @@ class Forward {
 
     void run() {
       pack();
-      const int64_t padded_keys = round_up(g.dim, kChunk<T>) * kTileRows;
+      const int64_t padded_keys = panel_room<T>(g.dim);
       Pieces<T> pieces(kSlotGroup, kGroupPanels * padded_keys + kTileRows * kStripe + kGroupRows * f.padded_ +
                                        kGroupRows * int64_t(sizeof(RowState<T>) / sizeof(T)) + 256);
       queries = pieces.take(kGroupPanels * padded_keys);
@@ -72,10 +72,12 @@ class Forward {
 
     void run_group(const Panels& panels, int64_t from, int64_t to) {
       const int64_t top = begin + panels.begin(from), bottom = begin + panels.begin(to - 1) + panels.height(to - 1);
-      const int64_t panel_size = round_up(g.dim, kChunk<T>) * kTileRows;
-      for (int64_t i = from; i < to; ++i)
-        pack_panel_by_row(queries + (i - from) * panel_size, row_of<T>(f.call_.q, batch, head, begin + panels.begin(i)),
-                          f.call_.q.row_stride, panels.height(i), g.dim);
+      const int64_t panel_size = panel_room<T>(g.dim);
+      for (int64_t i = from; i < to; ++i) {
+        const int64_t row = begin + panels.begin(i);
+        transpose_panel(queries + (i - from) * panel_size, row_of<T>(f.call_.q, batch, head, row), f.call_.q.row_stride,
+                        g.q_time - row, g.dim);
+      }
       std::fill(out, out + (bottom - top) * f.padded_, T(0));
       for (int64_t r = 0; r < bottom - top; ++r) states[r] = {.largest = -T(INFINITY), .sums = {}};
       for (int64_t block = keys_of.first[top] / kKeys; block * kKeys < keys_of.end[bottom - 1]; ++block)
@@ -93,7 +95,7 @@ class Forward {
       const int64_t key = block * kKeys, width = std::min(kKeys, keys_of.end[row + rows - 1] - key);
       if (width <= 0 || keys_of.first[row] >= key + kKeys) return;
       const T* k = keys + (block - first_block) * kKeys * g.dim;
-      const auto score_tile = tile_function<T, PanelLayout::by_row>(rows);
+      const auto score_tile = tile_function<T, PanelLayout::packed>(rows);
       for (int64_t j = 0; j < width; j += columns)
         score_tile({.a = q,
                     .b = k + j * g.dim,

@@ -33,7 +33,7 @@ class Backward {
           head_(head),
           time_(g_.kv_time),
           padded_(round_up(g_.dim, kColumns<T>)),
-          panel_size_(round_up(g_.dim, kChunk<T>) * kTileRows),
+          panel_size_(panel_room<T>(g_.dim)),
           panels_(time_),
           dropout_(g_),
           keys_of_(kSlotSegments, g_, batch) {
@@ -68,11 +68,12 @@ class Backward {
     void pack() {
       const auto rows = [&](const HeadRows& x) { return row_of<T>(x, batch_, head_, 0); };
       for (int64_t i = 0; i < panels_.count; ++i) {
-        const int64_t row = panels_.begin(i), height = panels_.height(i);
-        pack_panel_by_row(q_ + i * panel_size_, rows(call_.q) + row * call_.q.row_stride, call_.q.row_stride, height,
-                          g_.dim);
-        pack_panel_by_row(dout_ + i * panel_size_, rows(call_.dout) + row * call_.dout.row_stride,
-                          call_.dout.row_stride, height, g_.dim);
+        const int64_t row = panels_.begin(i), count = time_ - row;
+        const auto pack = [&](T* to, const HeadRows& x) {
+          transpose_panel(to + i * panel_size_, rows(x) + row * x.row_stride, x.row_stride, count, g_.dim);
+        };
+        pack(q_, call_.q);
+        pack(dout_, call_.dout);
       }
       pack_rows(keys_across_, kColumns<T> * g_.dim, rows(call_.k), call_.k.row_stride, g_.dim, time_);
       pack_rows(values_across_, kColumns<T> * g_.dim, rows(call_.v), call_.v.row_stride, g_.dim, time_);
@@ -109,7 +110,7 @@ class Backward {
       static constexpr T zero[kColumns<T>] = {};
       const int64_t row = panels_.begin(i), rows = panels_.height(i);
       T *p = p_ + local * kStripe, *ds = ds_ + local * kStripe;
-      const auto across = tile_function<T, PanelLayout::by_row>(rows);
+      const auto across = tile_function<T, PanelLayout::packed>(rows);
       for (int64_t j = 0; j < width; j += kColumns<T>) {
         const auto tile = [&](const T* a, const T* b, T* c) {
           across({.a = a + i * panel_size_,

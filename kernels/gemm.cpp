@@ -38,7 +38,8 @@ class Product {
       const int64_t k = std::min(cut_.depth, g.k - p);
       const T* b = pack_b(p, column, k, width);
       const auto source = [&](int64_t i, T* to) {
-        return Source{.from = a_at(row + panels.begin(i), p), .to = to, .rows = panels.height(i), .k = k};
+        const int64_t at = row + panels.begin(i);
+        return Source{.from = a_at(at, p), .to = to, .rows = panels.height(i), .below = g.m - at, .k = k};
       };
       pack_a(source(0, buffers), 0, 1);
       for (int64_t i = 0; i < panels.count; ++i) {
@@ -61,7 +62,8 @@ class Product {
   struct Source {
     const T* from = nullptr;
     T* to = nullptr;
-    int64_t rows = 0, k = 0;
+    int64_t rows = 0, below = 0;  // of the panel, and of A from there on
+    int64_t k = 0;
   };
 
   // Part number `part` of `parts` of a panel, along k.
@@ -76,10 +78,9 @@ class Product {
   void pack_a(const Source& s, int64_t part, int64_t parts) const {
     const auto [begin, end] = stretch(s, part, parts);
     if (s.rows == 0 || begin >= end) return;
-    if (g.a_transposed)
-      pack_panel_by_column(s.to + begin * kPanelStride<T>, s.from + begin * g.lda, g.lda, s.rows, end - begin);
-    else
-      pack_panel_by_row(s.to + begin * s.rows, s.from + begin, g.lda, s.rows, end - begin);
+    T* const to = s.to + begin * kPanelStride<T>;
+    g.a_transposed ? copy_panel(to, s.from + begin * g.lda, g.lda, s.rows, end - begin)
+                   : transpose_panel(to, s.from + begin, g.lda, s.below, end - begin);
   }
 
   // The cache lines that pack_a will read.
@@ -138,7 +139,7 @@ class Product {
   void run_panel(const Panel& panel, const Source& next) const {
     static constexpr T zero[kTileColumns<T>] = {};
     constexpr int columns = kTileColumns<T>;
-    const auto tile = tile_function<T>(g.a_transposed ? PanelLayout::by_column : PanelLayout::by_row, panel.rows);
+    const auto tile = tile_function<T, PanelLayout::packed>(panel.rows);
     const bool from_c = panel.p > 0 || g.accumulate;
     const int64_t tiles = ceil_div(panel.width, columns);
     for (int64_t j = 0; j < panel.width; j += columns) {

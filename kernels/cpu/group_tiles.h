@@ -60,13 +60,12 @@ struct GroupTiles {
     parallel(s.groups * panels.count, [&](int64_t task) {
       const int64_t g = task / panels.count, first = panels.begin(task % panels.count),
                     rows = panels.height(task % panels.count);
-      const auto run = tile_function<T, PanelLayout::by_column, 1>(rows);
+      const auto run = tile_function<T, PanelLayout::packed, 1>(rows);
       T* const panel = scratch<T>(kSlotPanels, size_t(panel_room<T>(s.frames)));
       T* const dweight = static_cast<T*>(k.dweight) + (g * out + first) * in * s.kernel;
       if (s.batch == 0 && !k.accumulate) std::fill_n(dweight, rows * in * s.kernel, T(0));
       for (int64_t b = 0; b < s.batch; ++b) {
-        pack_panel_by_column(panel, static_cast<const T*>(k.dy) + b * s.frames * s.out + g * out + first, s.out, rows,
-                             s.frames);
+        copy_panel(panel, static_cast<const T*>(k.dy) + b * s.frames * s.out + g * out + first, s.out, rows, s.frames);
         for (int64_t c = 0; c < in; ++c)
           for (int64_t tap = 0; tap < s.kernel; tap += kTileColumns<T>) {
             T* const to = dweight + c * s.kernel + tap;
@@ -125,7 +124,7 @@ struct GroupTiles {
     parallel(s.groups * panels.count, [&](int64_t task) {
       const int64_t g = task / panels.count, first = panels.begin(task % panels.count),
                     rows = panels.height(task % panels.count);
-      const auto run = tile_function<T, PanelLayout::by_column, 1>(rows);
+      const auto run = tile_function<T, PanelLayout::packed, 1>(rows);
       T* const sums = scratch<T>(kSlotBlock, size_t(rows * s.batch * length));  // [rows][batch][length]
       T* const panel = scratch<T>(kSlotPanels, size_t(panel_room<T>(s.kernel)));
       for (int64_t r = 0; r < rows; ++r)

@@ -27,62 +27,66 @@ void pack_columns(T* to, int64_t panel_size, const T* b, int64_t ldb, int64_t k,
   }
 }
 
-// One vector of columns out of B stored [n, k]: to[p * stride + j] = b[j * ldb + p] for kWidth rows. While it runs, the
-// rows after these are fetched: each row is another page, too many streams for the hardware to follow.
-template <class T>
-void transpose_rows(T* to, int64_t stride, const T* b, int64_t ldb, int64_t k) {
+// kWidth rows become columns: to[p * stride + j] = row(j)[p]. ahead(p, j) is called once a cache line for each j.
+template <class T, class Row, class Ahead>
+void transpose_rows(T* to, int64_t stride, int64_t k, const Row& row, const Ahead& ahead) {
   constexpr int part = kPart<T>, parts = kVectorBytes / 16;
   int64_t p = 0;
   for (; p + part <= k; p += part, to += part * stride) {
-    const T* ahead = b + p + (kWidth<T> + p / part % parts * part) * ldb;
     Vector<T> v[part];
 #pragma GCC unroll 4
     for (int r = 0; r < part; ++r) {
-      v[r] = load_parts(b + r * ldb + p, part * ldb);
-      __builtin_prefetch(ahead + r * ldb);
+      v[r] = load_parts<T>([&](int q) { return row(q * part + r) + p; });
+      ahead(p, p / part % parts * part + r);
     }
     transpose_parts(v);
 #pragma GCC unroll 4
     for (int r = 0; r < part; ++r) store(to + r * stride, v[r]);
   }
   for (; p < k; ++p, to += stride)
-    for (int j = 0; j < kWidth<T>; ++j) to[j] = b[j * ldb + p];
+    for (int j = 0; j < kWidth<T>; ++j) to[j] = row(j)[p];
+}
+
+// The same of rows `ld` apart, of which there are `count`, at times none or less: the last one stands for those beyond.
+template <class T, bool fetch>
+void transpose_rows(T* to, int64_t stride, const T* from, int64_t ld, int64_t count, int64_t k) {
+  // Each row is another page, too many streams for the hardware to follow.
+  const auto ahead = [=](int64_t p, int64_t j) {
+    if constexpr (fetch) __builtin_prefetch(from + (kWidth<T> + j) * ld + p);
+  };
+  if (count >= kWidth<T>)
+    return transpose_rows(
+        to, stride, k, [=](int j) { return from + j * ld; }, ahead);
+  const T* rows[kWidth<T>];
+  for (int j = 0; j < kWidth<T>; ++j) rows[j] = from + std::min<int64_t>(j, count - 1) * ld;
+  transpose_rows(
+      to, stride, k, [&](int j) { return rows[j]; }, ahead);
 }
 
 // B stored [n, k] with leading dimension ldb: `width` rows of it.
 template <class T>
 void pack_rows(T* to, int64_t panel_size, const T* b, int64_t ldb, int64_t k, int64_t width) {
   constexpr int lanes = kWidth<T>, columns = kTileColumns<T>;
-  for (; width >= columns; width -= columns, to += panel_size, b += columns * ldb) {
-    transpose_rows(to, columns, b, ldb, k);
-    transpose_rows(to + lanes, columns, b + lanes * ldb, ldb, k);
-  }
-  for (int64_t j = 0; j < columns && width > 0; ++j) {
-    const T* row = b + std::min(j, width - 1) * ldb;
-    for (int64_t p = 0; p < k; ++p) to[p * columns + j] = row[p];
-  }
+  for (; width > 0; width -= columns, to += panel_size, b += columns * ldb)
+    for (int j = 0; j < columns; j += lanes) transpose_rows<T, true>(to + j, columns, b + j * ldb, ldb, width - j, k);
 }
 
-// Elements that a packed panel takes up at most.
+// Elements of a packed panel of A.
 template <class T>
 constexpr int64_t panel_room(int64_t k) {
-  return kPanelStride<T> * round_up(k, kChunk<T>);
+  return kPanelStride<T> * k;
 }
 
-// A panel of `rows` rows of A, by_row.
+// A panel of A stored [m, k], from row `a` on, after which there are `count` rows in all: at least those of the panel.
 template <class T>
-void pack_panel_by_row(T* to, const T* a, int64_t lda, int64_t rows, int64_t k) {
-  constexpr int chunk = kChunk<T>;
-  int64_t p = 0;
-  for (; p + chunk <= k; p += chunk)
-    for (int64_t i = 0; i < rows; ++i, to += chunk) store(to, load(a + i * lda + p));
-  for (int64_t i = 0; i < rows && p < k; ++i, to += chunk)
-    for (int64_t q = p; q < k; ++q) to[q - p] = a[i * lda + q];
+void transpose_panel(T* to, const T* a, int64_t lda, int64_t count, int64_t k) {
+  for (int64_t i = 0; i < kPanelStride<T>; i += kWidth<T>)
+    transpose_rows<T, false>(to + i, kPanelStride<T>, a + i * lda, lda, count - i, k);
 }
 
-// The same by_column. Whole vectors are copied wherever that stays inside the block.
+// A panel of `rows` rows of A stored [k, m]. Whole vectors are copied wherever that stays inside the block.
 template <class T>
-void pack_panel_by_column(T* to, const T* a, int64_t lda, int64_t rows, int64_t k) {
+void copy_panel(T* to, const T* a, int64_t lda, int64_t rows, int64_t k) {
   constexpr int span = kPanelStride<T>;
   const int64_t last = (k - 1) * lda + rows - span;  // where a span may begin at most
   const int64_t whole = last < 0 ? 0 : std::min(k, last / std::max<int64_t>(1, lda) + 1);

@@ -18,21 +18,22 @@ constexpr int kTileRows = kVectorBytes == 64 ? 14 : 6;
 template <class T>
 constexpr int kTileColumns = 2 * kWidth<T>;
 
-// From one k to the next in a packed by_column panel: whole vectors.
+// From one k to the next in a packed panel of A: whole vectors.
 template <class T>
 constexpr int64_t kPanelStride = round_up(kTileRows, kWidth<T>);
 
-// Where a panel of A has its elements. The first two are copies of contiguous pieces of where A comes from, the others
-// parts of a row-major block of the fixed width kStripe.
-//   by_row:       A stored [m, k]:  [k / kChunk][rows][kChunk], a vector of k for each row in turn
-//   by_column:    A stored [k, m]:  [k][kPanelStride]
+// Where a panel of A has its elements: packed, or in a part of a row-major block of the fixed width kStripe.
+//   packed:       [k][kPanelStride]: one or two cache lines for each k. Where it was [rows][kStripe], with a line for
+//   each row,
+//                 a tile took 7 to 10 % longer whenever another program was on the other half of the core.
 //   striped:      [rows][kStripe], k along the row
 //   striped_down: [k][kStripe]
-// by_row panels have `rows` rows (not kTileRows), so their pieces are dense.
-enum class PanelLayout { by_row, by_column, striped, striped_down };
+enum class PanelLayout { packed, striped, striped_down };
+constexpr int kStripe = 128;
+
+// Panels are packed in pieces of this many k, and tiles fetch once for each.
 template <class T>
 constexpr int kChunk = kWidth<T>;
-constexpr int kStripe = 128;
 
 // What a tile fetches for its successors, a few cache lines for each kChunk of k: all at once they would queue up
 // before the tile's own loads. `lines` pieces of kTileRows elements, `stride` apart, then `step` on; `rounds` times.
@@ -133,10 +134,10 @@ void run_tile(const Tile<T>& t) {
     sum.v[i][1] = load(t.start + i * t.start_stride + kWidth<T>);
   }
   // From one k to the next, and from row to row at one k.
-  constexpr int64_t next = layout == PanelLayout::by_column      ? kPanelStride<T>
+  constexpr int64_t next = layout == PanelLayout::packed         ? kPanelStride<T>
                            : layout == PanelLayout::striped_down ? kStripe
                                                                  : 1;
-  constexpr int64_t down = layout == PanelLayout::by_row ? chunk : layout == PanelLayout::striped ? kStripe : 1;
+  constexpr int64_t down = layout == PanelLayout::striped ? kStripe : 1;
   Fetcher<T> fetcher(t, rows);
   const T *a = t.a, *b = t.b;
   int64_t p = 0;
@@ -146,7 +147,6 @@ void run_tile(const Tile<T>& t) {
       sum.step(a, down, b);
       sum.step(a + next, down, b + b_step);
     }
-    if constexpr (layout == PanelLayout::by_row) a += (rows - 1) * chunk;
   }
   for (; p < t.k; ++p, a += next, b += b_step) sum.step(a, down, b);
 #pragma GCC unroll 14
@@ -167,12 +167,6 @@ TileFunction<T> tile_function(int64_t rows) {
     return table[rows - 1];
   }
   (std::make_integer_sequence<int, kTileRows>());
-}
-
-template <class T>
-TileFunction<T> tile_function(PanelLayout layout, int64_t rows) {
-  return layout == PanelLayout::by_row ? tile_function<T, PanelLayout::by_row>(rows)
-                                       : tile_function<T, PanelLayout::by_column>(rows);
 }
 
 // m > 0 rows as panels of kTileRows; the last two share what is left, so that none is too low to be fast.

@@ -156,23 +156,29 @@ inline T largest(Vector<T> v) {
 template <class T>
 constexpr int kPart = 16 / int(sizeof(T));
 
-// Part q of the result is kPart elements from p + q * stride.
-template <class T>
-inline Vector<T> load_parts(const T* p, int64_t stride) {
+// Part q of the result is kPart elements from place(q).
+template <class T, class Place>
+inline Vector<T> load_parts(const Place& place) {
+#if defined(__AVX2__)
+  const auto part = [&](int q) { return _mm_loadu_ps(reinterpret_cast<const float*>(place(q))); };
+#endif
 #if defined(__AVX512F__)
-  const auto part = [&](int q) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + q * stride)); };
   __m512 v = _mm512_castps128_ps512(part(0));
   v = _mm512_insertf32x4(v, part(1), 1);
   v = _mm512_insertf32x4(v, part(2), 2);
   v = _mm512_insertf32x4(v, part(3), 3);
   return reinterpret_cast<Vector<T>>(v);
 #elif defined(__AVX2__)
-  const auto part = [&](int q) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + q * stride)); };
   return reinterpret_cast<Vector<T>>(_mm256_insertf128_ps(_mm256_castps128_ps256(part(0)), part(1), 1));
 #else
-  (void)stride;
-  return load(p);
+  return load(place(0));
 #endif
+}
+
+// The same from p + q * stride.
+template <class T>
+inline Vector<T> load_parts(const T* p, int64_t stride) {
+  return load_parts<T>([=](int q) { return p + q * stride; });
 }
 
 // Interleaved halves of each 128-bit part: a0 b0 a1 b1 of its low half, of its high half. Written as shuffles: g++ 12

@@ -103,7 +103,7 @@ struct WindowsTimes {
 
   void pack(T* to, const Source& s, const Stretch& part) const {
     if (s.rows > 0 && part.begin < part.end)
-      a.pack_rows_of(to + part.begin * s.rows, s.b, s.t, s.rows, s.p + part.begin, part.end - part.begin);
+      a.pack_rows_of(to + part.begin * kPanelStride<T>, s.b, s.t, s.rows, s.p + part.begin, part.end - part.begin);
   }
 
   // The cache lines that `pack` will read.
@@ -121,7 +121,7 @@ struct WindowsTimes {
   // While a panel runs, the next one is fetched and packed, part by part.
   void run_panel(const T* packed, const Source& s, int64_t column, int64_t width, T* to, const Source& next) const {
     constexpr int tile_columns = kTileColumns<T>;
-    const auto run = tile_function<T>(PanelLayout::by_row, s.rows);
+    const auto run = tile_function<T, PanelLayout::packed>(s.rows);
     const int64_t tiles = ceil_div(width, tile_columns);
     T* const row = place(s, column);
     for (int64_t j = 0; j < width; j += tile_columns) {
@@ -195,8 +195,8 @@ struct TimesWindows {
 
   void pack(T* to, const Source& s, const Stretch& part) const {
     if (s.rows > 0 && part.begin < part.end)
-      pack_panel_by_column(to + part.begin * kPanelStride<T>, a + (s.p + part.begin) * lda + s.row, lda, s.rows,
-                           part.end - part.begin);
+      copy_panel(to + part.begin * kPanelStride<T>, a + (s.p + part.begin) * lda + s.row, lda, s.rows,
+                 part.end - part.begin);
   }
 
   // The cache lines that `pack` will read, spread over the tile before.
@@ -213,7 +213,7 @@ struct TimesWindows {
   void run_panel(const T* panel, const T* packed, const Source& s, int64_t column, int64_t width, T* to,
                  const Source& next) const {
     constexpr int tile_columns = kTileColumns<T>;
-    const auto run = tile_function<T>(PanelLayout::by_column, s.rows);
+    const auto run = tile_function<T, PanelLayout::packed>(s.rows);
     const int64_t tiles = ceil_div(width, tile_columns);
     T* const row = c + s.row * b.width + column;
     for (int64_t j = 0; j < width; j += tile_columns) {

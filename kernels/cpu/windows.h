@@ -30,16 +30,17 @@ struct Windows {
     return e < 0 || e >= size ? T(0) : data[b * size + e];
   }
 
-  // Elements [p, p + k) of windows [t, t + rows) of batch row b, as a by_row panel.
+  // Elements [p, p + k) of windows [t, t + rows) of batch row b, as a panel.
   void pack_rows_of(T* to, int64_t b, int64_t t, int64_t rows, int64_t p, int64_t k) const {
-    constexpr int chunk = kChunk<T>;
+    constexpr int64_t stride = kPanelStride<T>;
     if (inside(t, rows)) {
-      pack_panel_by_row(to, data + b * size + first + t * step + p, step, rows, k);
+      const int64_t readable = inside(t, stride) ? stride : rows;
+      transpose_panel(to, data + b * size + first + t * step + p, step, readable, k);
     } else {
       for (int64_t q = 0; q < k; ++q)
-        for (int64_t i = 0; i < rows; ++i) to[(q / chunk * rows + i) * chunk + q % chunk] = at(b, t + i, p + q);
+        for (int64_t i = 0; i < stride; ++i) to[q * stride + i] = at(b, t + std::min(i, rows - 1), p + q);
     }
-    if (gelu) apply_gelu(to, rows * round_up(k, chunk));
+    if (gelu) apply_gelu(to, stride * k);
   }
 
   // Columns [p, p + width) of windows [row, row + k), counted through the batch, as panels of B.

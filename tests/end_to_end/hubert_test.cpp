@@ -40,7 +40,7 @@ TEST(HubertChainCommand, KilledAtAnyMomentEndsWithTheSameModel) {
   for (int i = 0;; ++i) {
     ASSERT_LT(i, 60);
     test::Program program(command("often"));
-    program.run_for(took * (i + 2) / 16);
+    program.run_for(took * (i + 1) / 20);
     program.send(SIGKILL);
     const int code = program.finish().code;
     if (code == 0) break;
