@@ -4,16 +4,15 @@
 #include "kernels/gemm.h"
 
 #include "core/base/blas.h"
-#include "core/base/scratch.h"
 #include "kernels/cpu/few_rows.h"
 #include "kernels/cpu/pack.h"
+#include "kernels/cpu/sweep.h"
 #include "kernels/gemm_sums.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
 
-// Scratch slots of a task.
-enum Slot { kSlotA, kSlotB, kSlotEdge, kSlotWide };
+constexpr int kSlotWide = 3;  // after those of kernels/cpu/sweep.h
 
 template <class T, class Stored>
 class Product {
@@ -32,7 +31,7 @@ class Product {
   void run_task(int64_t row, int64_t rows, int64_t column, int64_t width) const {
     const Panels panels(rows);
     const int64_t room = panel_room<T>(cut_.depth);
-    T* buffers = scratch<T>(kSlotA, 2 * room);
+    T* buffers = scratch<T>(kSlotPanels, 2 * room);
     int64_t p = 0;
     do {
       const int64_t k = std::min(cut_.depth, g.k - p);
@@ -41,7 +40,7 @@ class Product {
         const int64_t at = row + panels.begin(i);
         return Source{.from = a_at(at, p), .to = to, .rows = panels.height(i), .below = g.m - at, .k = k};
       };
-      pack_a(source(0, buffers), 0, 1);
+      pack_a(source(0, buffers), {0, k});
       for (int64_t i = 0; i < panels.count; ++i) {
         T *packed = buffers + i % 2 * room, *other = buffers + (i + 1) % 2 * room;
         run_panel({.a = packed,
@@ -66,39 +65,17 @@ class Product {
     int64_t k = 0;
   };
 
-  // Part number `part` of `parts` of a panel, along k.
-  struct Stretch {
-    int64_t begin, end;
-  };
-  static Stretch stretch(const Source& s, int64_t part, int64_t parts) {
-    const int64_t chunks = ceil_div(s.k, kChunk<T>);
-    return {chunks * part / parts * kChunk<T>, std::min(s.k, chunks * (part + 1) / parts * kChunk<T>)};
-  }
-
-  void pack_a(const Source& s, int64_t part, int64_t parts) const {
-    const auto [begin, end] = stretch(s, part, parts);
-    if (s.rows == 0 || begin >= end) return;
-    T* const to = s.to + begin * kPanelStride<T>;
-    g.a_transposed ? copy_panel(to, s.from + begin * g.lda, g.lda, s.rows, end - begin)
-                   : transpose_panel(to, s.from + begin, g.lda, s.below, end - begin);
+  void pack_a(const Source& s, const Stretch& part) const {
+    if (s.rows == 0 || part.length() <= 0) return;
+    T* const to = s.to + part.begin * kPanelStride<T>;
+    g.a_transposed ? copy_panel(to, s.from + part.begin * g.lda, g.lda, s.rows, part.length())
+                   : transpose_panel(to, s.from + part.begin, g.lda, s.below, part.length());
   }
 
   // The cache lines that pack_a will read.
-  Ahead<T> fetch_a(const Source& s, int64_t part, int64_t parts) const {
-    const auto [begin, end] = stretch(s, part, parts);
-    if (s.rows == 0 || begin >= end) return {};
-    if (!g.a_transposed)
-      return {.at = s.from + begin,
-              .step = g.lda,
-              .stride = kChunk<T>,
-              .lines = ceil_div(end - begin, kChunk<T>),
-              .rounds = s.rows};
-    const int64_t lines = ceil_div(end - begin, std::max<int64_t>(1, s.k / kChunk<T>));
-    return {.at = s.from + begin * g.lda,
-            .step = lines * g.lda,
-            .stride = g.lda,
-            .lines = lines,
-            .rounds = ceil_div(end - begin, lines)};
+  Ahead<T> fetch_a(const Source& s, const Stretch& part) const {
+    if (s.rows == 0 || part.length() <= 0) return {};
+    return g.a_transposed ? ahead_in_columns(s.from, g.lda, s.k, part) : ahead_in_rows(s.from, g.lda, s.rows, part);
   }
 
   const T* a_at(int64_t i, int64_t p) const {
@@ -107,7 +84,7 @@ class Product {
 
   const T* pack_b(int64_t p, int64_t column, int64_t k, int64_t width) const {
     constexpr int columns = kTileColumns<T>;
-    T* packed = scratch<T>(kSlotB, cut_.depth * cut_.columns);
+    T* packed = scratch<T>(kSlotBlock, cut_.depth * cut_.columns);
     const auto pack = [&](T* to, const T* from, int64_t ld, int64_t width) {
       g.b_transposed ? pack_rows(to, columns * k, from, ld, k, width)
                      : pack_columns(to, columns * k, from, ld, k, width);
@@ -134,56 +111,33 @@ class Product {
     int64_t row, rows, column, width, p, k;
   };
 
-  // While a tile runs, the lines of a part of the next panel come nearer; after it, that part is packed. So few of
-  // them wait in the cache at a time, which matters where the leading dimension makes them compete for the same sets.
   void run_panel(const Panel& panel, const Source& next) const {
-    static constexpr T zero[kTileColumns<T>] = {};
     constexpr int columns = kTileColumns<T>;
-    const auto tile = tile_function<T, PanelLayout::packed>(panel.rows);
+    const auto run = tile_function<T, PanelLayout::packed>(panel.rows);
     const bool from_c = panel.p > 0 || g.accumulate;
     const int64_t tiles = ceil_div(panel.width, columns);
     for (int64_t j = 0; j < panel.width; j += columns) {
-      T* c = static_cast<T*>(g.c) + panel.row * g.ldc + panel.column + j;
-      const T* start = from_c ? c : g.bias ? static_cast<const T*>(g.bias) + panel.column + j : zero;
-      const Tile<T> t{.a = panel.a,
-                      .b = panel.b + j * panel.k,
-                      .c = c,
-                      .ldc = g.ldc,
-                      .start = start,
-                      .start_stride = from_c ? g.ldc : 0,
-                      .k = panel.k,
-                      .next_c = next_c(panel, j),
-                      .ahead = fetch_a(next, j / columns, tiles)};
-      if (panel.width - j >= columns)
-        tile(t);
-      else
-        run_narrow(t, tile, panel.rows, panel.width - j, start == zero);
-      pack_a(next, j / columns, tiles);
+      const Stretch part = stretch<T>(next.k, j / columns, tiles);
+      T* const c = static_cast<T*>(g.c) + panel.row * g.ldc + panel.column + j;
+      run_any_tile<T>({.a = panel.a,
+                       .b = panel.b + j * panel.k,
+                       .c = c,
+                       .ldc = g.ldc,
+                       .start = from_c   ? c
+                                : g.bias ? static_cast<const T*>(g.bias) + panel.column + j
+                                         : nullptr,
+                       .start_stride = from_c ? g.ldc : 0,
+                       .k = panel.k,
+                       .next_c = next_c(panel, j),
+                       .ahead = fetch_a(next, part)},
+                      run, panel.rows, std::min<int64_t>(columns, panel.width - j));
+      pack_a(next, part);
     }
   }
 
   const T* next_c(const Panel& panel, int64_t j) const {
     const int64_t next = j + kTileColumns<T>, row = panel.row + (next < panel.width ? 0 : panel.rows);
     return static_cast<const T*>(g.c) + row * g.ldc + panel.column + (next < panel.width ? next : 0);
-  }
-
-  // The last columns of C, fewer than a tile has: through a full tile beside it.
-  void run_narrow(Tile<T> t, TileFunction<T> tile, int64_t rows, int64_t width, bool from_zero) const {
-    constexpr int columns = kTileColumns<T>;
-    T* edge = scratch<T>(kSlotEdge, kTileRows * columns);
-    if (!from_zero) {
-      for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < columns; ++j)
-          edge[i * columns + j] = j < width ? t.start[i * t.start_stride + j] : T(0);
-      t.start = edge;
-      t.start_stride = columns;
-    }
-    T* c = std::exchange(t.c, edge);
-    const int64_t ldc = std::exchange(t.ldc, columns);
-    t.next_c = nullptr;
-    tile(t);
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < width; ++j) c[i * ldc + j] = edge[i * columns + j];
   }
 
   const Gemm& g;

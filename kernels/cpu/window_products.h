@@ -2,49 +2,11 @@
 // input are, and as the right one, C = A^T * windows, which the gradient of its weight is. Each element of C is one
 // chain of multiply-adds, as in kernels/gemm.h.
 #pragma once
-#include "core/base/scratch.h"
 #include "kernels/cpu/blocking.h"
+#include "kernels/cpu/sweep.h"
 #include "kernels/cpu/windows.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
-
-// Scratch slots of a task.
-enum ProductSlot { kSlotPanels, kSlotBlock, kSlotEdge };
-
-// Runs a tile over the last columns of C, fewer than it has, through a full one beside them. `start` null: zeros.
-template <class T>
-void run_narrow_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
-  constexpr int columns = kTileColumns<T>;
-  T* const edge = scratch<T>(kSlotEdge, kTileRows * columns);
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      edge[i * columns + j] = t.start && j < width ? t.start[i * t.start_stride + j] : T(0);
-  t.start = edge, t.start_stride = columns;
-  T* const c = std::exchange(t.c, edge);
-  const int64_t ldc = std::exchange(t.ldc, columns);
-  t.next_c = nullptr;
-  run(t);
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < width; ++j) c[i * ldc + j] = edge[i * columns + j];
-}
-
-template <class T>
-void run_any_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
-  static constexpr T zero[kTileColumns<T>] = {};
-  if (width < kTileColumns<T>) return run_narrow_tile(t, run, rows, width);
-  if (t.start == nullptr) t.start = zero, t.start_stride = 0;
-  run(t);
-}
-
-// Part number `part` of `parts` of a panel's k, in whole chunks.
-struct Stretch {
-  int64_t begin, end;
-};
-template <class T>
-Stretch stretch(int64_t k, int64_t part, int64_t parts) {
-  const int64_t chunks = ceil_div(k, kChunk<T>);
-  return {chunks * part / parts * kChunk<T>, std::min(k, chunks * (part + 1) / parts * kChunk<T>)};
-}
 
 template <class T>
 [[gnu::flatten]] void through_gelu(T* c, const T* x, int64_t n) {
@@ -102,18 +64,14 @@ struct WindowsTimes {
   }
 
   void pack(T* to, const Source& s, const Stretch& part) const {
-    if (s.rows > 0 && part.begin < part.end)
-      a.pack_rows_of(to + part.begin * kPanelStride<T>, s.b, s.t, s.rows, s.p + part.begin, part.end - part.begin);
+    if (s.rows > 0 && part.length() > 0)
+      a.pack_rows_of(to + part.begin * kPanelStride<T>, s.b, s.t, s.rows, s.p + part.begin, part.length());
   }
 
   // The cache lines that `pack` will read.
   Ahead<T> fetch(const Source& s, const Stretch& part) const {
-    if (s.rows == 0 || part.begin >= part.end || !a.inside(s.t, s.rows)) return {};
-    return {.at = a.data + s.b * a.size + a.first + s.t * a.step + s.p + part.begin,
-            .step = a.step,
-            .stride = kChunk<T>,
-            .lines = ceil_div(part.end - part.begin, kChunk<T>),
-            .rounds = s.rows};
+    if (s.rows == 0 || part.length() <= 0 || !a.inside(s.t, s.rows)) return {};
+    return ahead_in_rows(a.data + s.b * a.size + a.first + s.t * a.step + s.p, a.step, s.rows, part);
   }
 
   T* place(const Source& s, int64_t column) const { return c + s.b * c_batch + s.t * ldc + column; }
@@ -194,20 +152,14 @@ struct TimesWindows {
   }
 
   void pack(T* to, const Source& s, const Stretch& part) const {
-    if (s.rows > 0 && part.begin < part.end)
-      copy_panel(to + part.begin * kPanelStride<T>, a + (s.p + part.begin) * lda + s.row, lda, s.rows,
-                 part.end - part.begin);
+    if (s.rows > 0 && part.length() > 0)
+      copy_panel(to + part.begin * kPanelStride<T>, a + (s.p + part.begin) * lda + s.row, lda, s.rows, part.length());
   }
 
-  // The cache lines that `pack` will read, spread over the tile before.
+  // The cache lines that `pack` will read.
   Ahead<T> fetch(const Source& s, const Stretch& part) const {
-    if (s.rows == 0 || part.begin >= part.end) return {};
-    const int64_t lines = ceil_div(part.end - part.begin, std::max<int64_t>(1, s.k / kChunk<T>));
-    return {.at = a + (s.p + part.begin) * lda + s.row,
-            .step = lines * lda,
-            .stride = lda,
-            .lines = lines,
-            .rounds = ceil_div(part.end - part.begin, lines)};
+    if (s.rows == 0 || part.length() <= 0) return {};
+    return ahead_in_columns(a + s.p * lda + s.row, lda, s.k, part);
   }
 
   void run_panel(const T* panel, const T* packed, const Source& s, int64_t column, int64_t width, T* to,
