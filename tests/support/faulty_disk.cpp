@@ -1,22 +1,24 @@
 #include "tests/support/faulty_disk.h"
 
+#include <atomic>
+
 namespace hinoki {
 namespace {
 
 FaultPlan plan;
-int64_t count = 0;
+std::atomic<int64_t> count{0};  // ranks that are threads share the disk
 
-bool fails() {
-  const int64_t call = count++;
+bool fails(int64_t call) {
   const bool now = plan.at >= 0 && (call == plan.at || (plan.for_ever && call > plan.at));
   if (now) errno = plan.error;
   return now;
 }
+bool fails() { return fails(count++); }
 
 ssize_t faulty_pwrite(int file, const void* data, size_t bytes, off_t offset) {
-  const bool first = count == plan.at;
-  if (!fails()) return kRealFileSystem.pwrite(file, data, bytes, offset);
-  if (first && plan.half && bytes > 1) kRealFileSystem.pwrite(file, data, bytes / 2, offset);
+  const int64_t call = count++;
+  if (!fails(call)) return kRealFileSystem.pwrite(file, data, bytes, offset);
+  if (call == plan.at && plan.half && bytes > 1) kRealFileSystem.pwrite(file, data, bytes / 2, offset);
   errno = plan.error;
   return -1;
 }
