@@ -43,10 +43,10 @@ class Forward {
 
     void run() {
       pack();
-      const int64_t padded_keys = panel_room<T>(g.dim);
-      Pieces<T> pieces(kSlotGroup, kGroupPanels * padded_keys + kTileRows * kStripe + kGroupRows * f.padded_ +
+      const int64_t queries_room = kGroupPanels * panel_room<T>(g.dim);
+      Pieces<T> pieces(kSlotGroup, queries_room + kTileRows * kStripe + kGroupRows * f.padded_ +
                                        kGroupRows * int64_t(sizeof(RowState<T>) / sizeof(T)) + 256);
-      queries = pieces.take(kGroupPanels * padded_keys);
+      queries = pieces.take(queries_room);
       scores = pieces.take(kTileRows * kStripe);
       out = pieces.take(kGroupRows * f.padded_);
       states = reinterpret_cast<RowState<T>*>(pieces.take(0));

@@ -69,11 +69,11 @@ class Backward {
       const auto rows = [&](const HeadRows& x) { return row_of<T>(x, batch_, head_, 0); };
       for (int64_t i = 0; i < panels_.count; ++i) {
         const int64_t row = panels_.begin(i), count = time_ - row;
-        const auto pack = [&](T* to, const HeadRows& x) {
+        const auto transpose = [&](T* to, const HeadRows& x) {
           transpose_panel(to + i * panel_size_, rows(x) + row * x.row_stride, x.row_stride, count, g_.dim);
         };
-        pack(q_, call_.q);
-        pack(dout_, call_.dout);
+        transpose(q_, call_.q);
+        transpose(dout_, call_.dout);
       }
       pack_rows(keys_across_, kColumns<T> * g_.dim, rows(call_.k), call_.k.row_stride, g_.dim, time_);
       pack_rows(values_across_, kColumns<T> * g_.dim, rows(call_.v), call_.v.row_stride, g_.dim, time_);

@@ -47,7 +47,8 @@ void transpose_rows(T* to, int64_t stride, int64_t k, const Row& row, const Ahea
     for (int j = 0; j < kWidth<T>; ++j) to[j] = row(j)[p];
 }
 
-// The same of rows `ld` apart, of which there are `count`, at times none or less: the last one stands for those beyond.
+// The same of rows `ld` apart from `from` on. After `count` of them, which may be none or negative where `from` lies
+// beyond the end, the last one stands for those that are missing.
 template <class T, bool fetch>
 void transpose_rows(T* to, int64_t stride, const T* from, int64_t ld, int64_t count, int64_t k) {
   // Each row is another page, too many streams for the hardware to follow.

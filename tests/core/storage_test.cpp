@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/log.h"
 #include "core/ops.h"
 #include "tests/support/expect_error.h"
@@ -27,6 +30,16 @@ TEST(CpuMemory, IsCutUpAndJoinedAgain) {
   EXPECT_EQ(memory_use().cached, before);
 }
 #endif
+
+// By several threads, in pieces, the last of them short: every byte, and none beside.
+TEST(FillBytes, FillsLargeBlocksWhole) {
+  const size_t bytes = (size_t{9} << 20) + 3;
+  std::vector<unsigned char> block(bytes + 2, 7);
+  fill_bytes(block.data() + 1, 42, bytes, Device::cpu);
+  EXPECT_EQ(block.front(), 7);
+  EXPECT_EQ(block.back(), 7);
+  EXPECT_EQ(size_t(std::count(block.begin() + 1, block.end() - 1, 42)), bytes);
+}
 
 class GuardBands : public testing::TestWithParam<Device> {
  protected:
