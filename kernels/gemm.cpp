@@ -1,9 +1,13 @@
-// Matrix product on the CPU. A task packs a block of B into its second-level cache and takes panels of A through it,
-// each packed into the first-level cache right before its use. Nothing packed is shared, so no thread waits for
-// another.
+// Matrix product on the CPU. A task packs a block of B into a second-level cache and takes panels of A through it, each
+// packed into the first-level cache right before its use. A thread that finds no task left helps with those of others,
+// reading the block in their cache.
 #include "kernels/gemm.h"
 
+#include <atomic>
+#include <new>
+
 #include "core/base/blas.h"
+#include "core/base/shared_task.h"
 #include "kernels/cpu/few_rows.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/sweep.h"
@@ -12,7 +16,7 @@
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
 
-constexpr int kSlotWide = 3;  // after those of kernels/cpu/sweep.h
+enum { kSlotWide = kSlotEdge + 1, kSlotTasks };  // after those of kernels/cpu/sweep.h
 
 template <class T, class Stored>
 class Product {
@@ -20,41 +24,85 @@ class Product {
   explicit Product(const Gemm& g) : g(g), cut_(choose_blocking<T>(g.m, g.n, g.k)) {}
 
   void run() const {
-    const int64_t across = ceil_div(g.n, cut_.columns), down = ceil_div(g.m, cut_.rows);
-    parallel(across * down, [&](int64_t task) {
-      const int64_t row = task % down * cut_.rows, column = task / down * cut_.columns;
-      run_task(row, std::min(cut_.rows, g.m - row), column, std::min(cut_.columns, g.n - column));
+    const int64_t across = ceil_div(g.n, cut_.columns), down = ceil_div(g.m, cut_.rows), count = across * down;
+    const int64_t passes = std::max<int64_t>(1, ceil_div(g.k, cut_.depth));
+    Task* const tasks = scratch<Task>(kSlotTasks, count);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = i % down * cut_.rows, column = i / down * cut_.columns;
+      new (tasks + i) Task(row, std::min(cut_.rows, g.m - row), column, std::min(cut_.columns, g.n - column), passes);
+    }
+    std::atomic<int64_t> next{0};
+    parallel(cut_.threads, [&](int64_t) {
+      const Buffers mine(cut_);
+      for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+        tasks[i].block = mine.block;
+        tasks[i].share.open();
+        work(tasks[i], mine);
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        tasks[i].share.await_open();
+        work(tasks[i], mine);
+      }
     });
   }
 
  private:
-  void run_task(int64_t row, int64_t rows, int64_t column, int64_t width) const {
-    const Panels panels(rows);
-    const int64_t room = panel_room<T>(cut_.depth);
-    T* buffers = scratch<T>(kSlotPanels, 2 * room);
-    int64_t p = 0;
-    do {
-      const int64_t k = std::min(cut_.depth, g.k - p);
-      const T* b = pack_b(p, column, k, width);
-      const auto source = [&](int64_t i, T* to) {
-        const int64_t at = row + panels.begin(i);
-        return Source{.from = a_at(at, p), .to = to, .rows = panels.height(i), .below = g.m - at, .k = k};
-      };
-      pack_a(source(0, buffers), {0, k});
-      for (int64_t i = 0; i < panels.count; ++i) {
-        T *packed = buffers + i % 2 * room, *other = buffers + (i + 1) % 2 * room;
-        run_panel({.a = packed,
-                   .b = b,
-                   .row = row + panels.begin(i),
-                   .rows = panels.height(i),
-                   .column = column,
-                   .width = width,
-                   .p = p,
-                   .k = k},
-                  i + 1 < panels.count ? source(i + 1, other) : Source{});
+  using Ticket = SharedTask::Ticket;
+
+  // A part of C. The rounds are passes over k, whose parts are the panels of B to be packed, and whose items are the
+  // panels of A.
+  struct Task {
+    int64_t row, column, width;
+    Panels panels;
+    SharedTask share;
+    T* block = nullptr;  // of B, packed
+
+    Task(int64_t row, int64_t rows, int64_t column, int64_t width, int64_t passes)
+        : row(row),
+          column(column),
+          width(width),
+          panels(rows),
+          share(passes, ceil_div(width, kTileColumns<T>), panels.count) {}
+  };
+
+  // All that a thread needs, had before it opens or claims anything.
+  struct Buffers {
+    T *block, *panels, *wide = nullptr;
+
+    explicit Buffers(const Blocking& cut)
+        : block(scratch<T>(kSlotBlock, cut.depth * cut.columns)),
+          panels(scratch<T>(kSlotPanels, 2 * panel_room<T>(cut.depth))) {
+      if (!std::is_same_v<T, Stored>) wide = scratch<T>(kSlotWide, cut.depth * kTileColumns<T>);
+      edge_tile<T>();
+    }
+  };
+
+  // Does what is left of a task, alone or beside other threads.
+  void work(Task& t, const Buffers& mine) const noexcept {
+    T *packed = mine.panels, *other = packed + panel_room<T>(cut_.depth);
+    bool ready = false;  // packed
+    for (Ticket now = t.share.claim(), next; now.kind != Ticket::none; now = next) {
+      t.share.await(now);
+      next = t.share.claim();
+      if (now.kind == Ticket::part) {
+        pack_b(t, now, mine.wide);
+      } else {
+        if (!ready) {
+          const Source s = source(t, now, packed);
+          pack_a(s, {0, s.k});
+        }
+        run_panel(t, now, packed, source(t, next, other));
+        std::swap(packed, other);
       }
-      p += cut_.depth;
-    } while (p < g.k);
+      t.share.done(now);
+      ready = now.kind == Ticket::item && next.kind == Ticket::item;
+    }
+  }
+
+  // Of k.
+  Stretch pass(const Ticket& at) const {
+    const int64_t begin = at.round * cut_.depth;
+    return {begin, std::min(g.k, begin + cut_.depth)};
   }
 
   // A panel of A as it is stored, and where it will be packed; no rows: none.
@@ -64,6 +112,13 @@ class Product {
     int64_t rows = 0, below = 0;  // of the panel, and of A from there on
     int64_t k = 0;
   };
+
+  Source source(const Task& t, const Ticket& at, T* to) const {
+    if (at.kind != Ticket::item) return {};
+    const int64_t row = t.row + t.panels.begin(at.index), p = pass(at).begin;
+    const T* from = static_cast<const T*>(g.a) + (g.a_transposed ? p * g.lda + row : row * g.lda + p);
+    return {.from = from, .to = to, .rows = t.panels.height(at.index), .below = g.m - row, .k = pass(at).length()};
+  }
 
   void pack_a(const Source& s, const Stretch& part) const {
     if (s.rows == 0 || part.length() <= 0) return;
@@ -78,66 +133,48 @@ class Product {
     return g.a_transposed ? ahead_in_columns(s.from, g.lda, s.k, part) : ahead_in_rows(s.from, g.lda, s.rows, part);
   }
 
-  const T* a_at(int64_t i, int64_t p) const {
-    return static_cast<const T*>(g.a) + (g.a_transposed ? p * g.lda + i : i * g.lda + p);
-  }
-
-  const T* pack_b(int64_t p, int64_t column, int64_t k, int64_t width) const {
+  // A panel of a task's block. `wide` has room for it as it is stored, if that is narrower.
+  void pack_b(const Task& t, const Ticket& at, T* wide) const {
     constexpr int columns = kTileColumns<T>;
-    T* packed = scratch<T>(kSlotBlock, cut_.depth * cut_.columns);
-    const auto pack = [&](T* to, const T* from, int64_t ld, int64_t width) {
+    const int64_t p = pass(at).begin, k = pass(at).length(), j = at.index * columns, column = t.column + j;
+    const int64_t width = std::min<int64_t>(columns, t.width - j);
+    const auto pack = [&, to = t.block + j * k](const T* from, int64_t ld) {
       g.b_transposed ? pack_rows(to, columns * k, from, ld, k, width)
                      : pack_columns(to, columns * k, from, ld, k, width);
     };
     const Stored* from = static_cast<const Stored*>(g.b) + (g.b_transposed ? column * g.ldb + p : p * g.ldb + column);
     if constexpr (std::is_same_v<T, Stored>) {
-      pack(packed, from, g.ldb, width);
-    } else {  // widened first, a panel at a time
-      for (int64_t j = 0; j < width; j += columns) {
-        const int64_t narrow = std::min<int64_t>(columns, width - j);
-        const int64_t rows = g.b_transposed ? narrow : k, length = g.b_transposed ? k : narrow;
-        T* wide = scratch<T>(kSlotWide, rows * length);
-        const Stored* panel = from + (g.b_transposed ? j * g.ldb : j);
-        for (int64_t r = 0; r < rows; ++r) widen_all(wide + r * length, panel + r * g.ldb, length);
-        pack(packed + j * k, wide, length, narrow);
-      }
+      pack(from, g.ldb);
+    } else {
+      const int64_t rows = g.b_transposed ? width : k, length = g.b_transposed ? k : width;
+      for (int64_t r = 0; r < rows; ++r) widen_all(wide + r * length, from + r * g.ldb, length);
+      pack(wide, length);
     }
-    return packed;
   }
 
-  // A packed panel of A with all columns of its task.
-  struct Panel {
-    const T *a, *b;
-    int64_t row, rows, column, width, p, k;
-  };
-
-  void run_panel(const Panel& panel, const Source& next) const {
+  // A packed panel of A with all columns of its task, while the next one is packed.
+  void run_panel(const Task& t, const Ticket& at, const T* packed, const Source& next) const {
     constexpr int columns = kTileColumns<T>;
-    const auto run = tile_function<T, PanelLayout::packed>(panel.rows);
-    const bool from_c = panel.p > 0 || g.accumulate;
-    const int64_t tiles = ceil_div(panel.width, columns);
-    for (int64_t j = 0; j < panel.width; j += columns) {
+    const int64_t rows = t.panels.height(at.index), k = pass(at).length(), tiles = ceil_div(t.width, columns);
+    const auto run = tile_function<T, PanelLayout::packed>(rows);
+    const bool from_c = at.round > 0 || g.accumulate;
+    T* const row = static_cast<T*>(g.c) + (t.row + t.panels.begin(at.index)) * g.ldc + t.column;
+    for (int64_t j = 0; j < t.width; j += columns) {
       const Stretch part = stretch<T>(next.k, j / columns, tiles);
-      T* const c = static_cast<T*>(g.c) + panel.row * g.ldc + panel.column + j;
-      run_any_tile<T>({.a = panel.a,
-                       .b = panel.b + j * panel.k,
-                       .c = c,
+      run_any_tile<T>({.a = packed,
+                       .b = t.block + j * k,
+                       .c = row + j,
                        .ldc = g.ldc,
-                       .start = from_c   ? c
-                                : g.bias ? static_cast<const T*>(g.bias) + panel.column + j
+                       .start = from_c   ? row + j
+                                : g.bias ? static_cast<const T*>(g.bias) + t.column + j
                                          : nullptr,
                        .start_stride = from_c ? g.ldc : 0,
-                       .k = panel.k,
-                       .next_c = next_c(panel, j),
+                       .k = k,
+                       .next_c = row + (j + columns < t.width ? j + columns : rows * g.ldc),
                        .ahead = fetch_a(next, part)},
-                      run, panel.rows, std::min<int64_t>(columns, panel.width - j));
+                      run, rows, std::min<int64_t>(columns, t.width - j));
       pack_a(next, part);
     }
-  }
-
-  const T* next_c(const Panel& panel, int64_t j) const {
-    const int64_t next = j + kTileColumns<T>, row = panel.row + (next < panel.width ? 0 : panel.rows);
-    return static_cast<const T*>(g.c) + row * g.ldc + panel.column + (next < panel.width ? next : 0);
   }
 
   const Gemm& g;

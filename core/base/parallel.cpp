@@ -8,28 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/spin.h"
+
 namespace hinoki {
 namespace {
 
-constexpr int kSpins = 4000;  // about 20 microseconds
-
 thread_local ThreadPool* own_pool = nullptr;
 thread_local bool inside_task = false;
-
-void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
-template <class Ready>
-bool spin_until(Ready ready) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (ready()) return true;
-    pause();
-  }
-  return false;
-}
 
 std::unique_ptr<ThreadPool>& program_pool() {
   static std::unique_ptr<ThreadPool> pool;

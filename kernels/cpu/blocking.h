@@ -10,6 +10,7 @@ namespace hinoki::kernels::HINOKI_TARGET {
 struct Blocking {
   int64_t depth;          // k of one pass over a task's part of C
   int64_t columns, rows;  // of C in a task
+  int64_t threads;        // worth waking
 };
 
 // Bytes of packed B that a second-level cache keeps while A and C pass through it.
@@ -53,7 +54,7 @@ Blocking choose_blocking(int64_t m, int64_t n, int64_t k) {
     const int64_t rows = round_up(ceil_div(m, ceil_div(threads, used)), kTileRows), tasks = used * ceil_div(m, rows);
     const double r = double(std::min(rows, m)), c = double(columns);
     const double work = double(ceil_div(tasks, threads)) * (r * c + 8 * r + 16 * c);
-    if (work < least) least = work, best = {.depth = depth, .columns = columns, .rows = rows};
+    if (work < least) least = work, best = {.depth = depth, .columns = columns, .rows = rows, .threads = threads};
   }
   return best;
 }

@@ -17,8 +17,8 @@ void pack_columns(T* to, int64_t panel_size, const T* b, int64_t ldb, int64_t k,
   for (int64_t p = 0; p < k; ++p, b += ldb, to += columns) {
     for (int64_t j = 0; j < full; ++j) {
       const T* from = b + j * columns;
-      __builtin_prefetch(from + 4 * ldb);
-      __builtin_prefetch(from + 4 * ldb + kWidth<T>);
+      __builtin_prefetch(from + 16 * ldb);
+      __builtin_prefetch(from + 16 * ldb + kWidth<T>);
       store(to + j * panel_size, load(from));
       store(to + j * panel_size + kWidth<T>, load(from + kWidth<T>));
     }

@@ -10,11 +10,16 @@ namespace hinoki::kernels::HINOKI_TARGET {
 // Scratch slots of a task.
 enum ProductSlot { kSlotPanels, kSlotBlock, kSlotEdge };
 
+template <class T>
+T* edge_tile() {
+  return scratch<T>(kSlotEdge, kTileRows * kTileColumns<T>);
+}
+
 // Runs a tile over the last columns of C, fewer than it has, through a full one beside them. `start` null: zeros.
 template <class T>
 void run_narrow_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
   constexpr int columns = kTileColumns<T>;
-  T* const edge = scratch<T>(kSlotEdge, kTileRows * columns);
+  T* const edge = edge_tile<T>();
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j)
       edge[i * columns + j] = t.start && j < width ? t.start[i * t.start_stride + j] : T(0);
