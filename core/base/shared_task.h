@@ -29,8 +29,10 @@ class SharedTask {
 
   // Of kind `none` when all are taken.
   Ticket claim() {
-    const int64_t all = parts_ + items_, number = next_.fetch_add(1, std::memory_order_relaxed);
-    const int64_t round = number / all, index = number % all;
+    const int64_t all = parts_ + items_;
+    // Looked at first: many threads may come by a task that is done.
+    if (next_.load(std::memory_order_relaxed) >= rounds_ * all) return {};
+    const int64_t number = next_.fetch_add(1, std::memory_order_relaxed), round = number / all, index = number % all;
     if (round >= rounds_) return {};
     if (index < parts_) return {Ticket::part, round, index};
     return {Ticket::item, round, index - parts_};
