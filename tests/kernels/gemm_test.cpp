@@ -138,8 +138,10 @@ TEST_P(GemmOn, IsOneChainPerElement) {
 }
 
 TEST_P(GemmOn, BitsDoNotDependOnThreads) {
-  for (const Case& c :
-       {Case{300, 700, 200, false, true}, {130, 96, 900, true, false, Start::c}, {4, 3000, 70, false, true}}) {
+  for (const Case& c : {Case{300, 700, 200, false, true},
+                        {130, 96, 900, true, false, Start::c},
+                        {4, 3000, 70, false, true},
+                        {500, 96, 3000, false, true}}) {
     Problem<float> problem(c);
     std::vector<std::vector<float>> results;
     for (const int threads : {1, 2, 3, 7}) {
