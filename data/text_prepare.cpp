@@ -42,7 +42,8 @@ struct Work {
 };
 
 constexpr int64_t kBundle = 256 << 10;  // bytes of small blocks that go to a thread together
-constexpr int64_t kInMemory = 8 << 20;  // bytes after which no more are read before some are written
+// Bytes after which no more are read before some are written: two bundles a thread, within these.
+constexpr int64_t kInMemory = 8 << 20, kMostInMemory = 16 << 20;
 
 // Reads all inputs once: cleans in parallel, gives the pieces in order.
 struct InputPass {
@@ -69,7 +70,7 @@ struct InputPass {
       for (const Work& w : bundle) bytes += int64_t(w.block.bytes.size());
       return bytes;
     };
-    work.most = std::max(kInMemory, threads * 2 * kBundle);
+    work.most = std::clamp(threads * 2 * kBundle, kInMemory, kMostInMemory);
     work.work = [&](std::vector<Work>&& bundle) {
       std::vector<TextPieces> made;
       for (Work& w : bundle) made.push_back(make(std::move(w)));

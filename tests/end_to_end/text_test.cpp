@@ -73,11 +73,21 @@ TEST(TextCommand, ALineOf200MegabytesIsCutAndNothingOfItIsLost) {
   EXPECT_LT(done.peak_memory, kMost);
 }
 
-// On more threads than a line takes memory for, and with JSONL records just below their limit of 16 MiB.
+// On more threads than a line takes memory for, with lines of many lengths on even more, and with JSONL records just
+// below their limit of 16 MiB.
 TEST(TextCommand, MemoryIsBoundOnManyThreads) {
   Text t;
   t.write("line.txt", 20'000'000 / kShare, [](int64_t) { return ""; }, "\n");
   EXPECT_LT(t.prepare("line.txt", {say(" ", t.characters, " characters, ")}, {"--threads", "8"}).peak_memory, kMost);
+  int64_t left = 1, lines = 0;  // sentences of this line
+  const auto end_line = [&](int64_t) {
+    if (--left > 0) return "";
+    constexpr int64_t lengths[] = {4000, 8000, 1, 30000, 500};
+    left = lengths[lines++ % 5];
+    return "\n";
+  };
+  t.write("lines.txt", 60'000'000 / kShare, end_line, "\n");
+  EXPECT_LT(t.prepare("lines.txt", {say(" ", lines + 1, " lines\n")}, {"--threads", "64"}).peak_memory, kMost);
   std::ofstream records(t.folder / "records.jsonl");
   int64_t characters = 0;
   for (int i = 0; i < 3; ++i) {
