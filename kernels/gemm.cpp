@@ -9,33 +9,36 @@
 #include "core/base/blas.h"
 #include "core/base/shared_task.h"
 #include "kernels/cpu/few_rows.h"
-#include "kernels/cpu/pack.h"
 #include "kernels/cpu/sweep.h"
+#include "kernels/cpu/turned.h"
 #include "kernels/gemm_sums.h"
 
 namespace hinoki::kernels::HINOKI_TARGET {
 namespace {
 
-enum { kSlotWide = kSlotEdge + 1, kSlotTasks };  // after those of kernels/cpu/sweep.h
+enum { kSlotWide = kSlotMore, kSlotTasks, kSlotSums };
 
 template <class T, class Stored>
 class Product {
  public:
-  explicit Product(const Gemm& g) : g(g), cut_(choose_blocking<T>(g.m, g.n, g.k)) {}
+  explicit Product(const Gemm& given)
+      : turned_(worth_turning<T>(given)),
+        g(turned_ ? turned(given) : given),
+        cut_(turned_ ? cut_turned<T>(g.m, g.n, g.k) : choose_blocking<T>(g.m, g.n, g.k)),
+        passes_(std::max<int64_t>(1, ceil_div(g.k, cut_.depth))) {}
 
   void run() const {
     const int64_t across = ceil_div(g.n, cut_.columns), down = ceil_div(g.m, cut_.rows), count = across * down;
-    const int64_t passes = std::max<int64_t>(1, ceil_div(g.k, cut_.depth));
     Task* const tasks = scratch<Task>(kSlotTasks, count);
     for (int64_t i = 0; i < count; ++i) {
       const int64_t row = i % down * cut_.rows, column = i / down * cut_.columns;
-      new (tasks + i) Task(row, std::min(cut_.rows, g.m - row), column, std::min(cut_.columns, g.n - column), passes);
+      new (tasks + i) Task(row, std::min(cut_.rows, g.m - row), column, std::min(cut_.columns, g.n - column), passes_);
     }
     std::atomic<int64_t> next{0};
     parallel(cut_.threads, [&](int64_t) {
-      const Buffers mine(cut_);
+      const Buffers mine(cut_, turned_ && passes_ > 1);
       for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-        tasks[i].block = mine.block;
+        tasks[i].block = mine.block, tasks[i].sums = mine.sums;
         tasks[i].share.open();
         work(tasks[i], mine);
       }
@@ -56,6 +59,7 @@ class Product {
     Panels panels;
     SharedTask share;
     T* block = nullptr;  // of B, packed
+    T* sums = nullptr;   // its part of a turned C between passes, tile by tile
 
     Task(int64_t row, int64_t rows, int64_t column, int64_t width, int64_t passes)
         : row(row),
@@ -67,13 +71,13 @@ class Product {
 
   // All that a thread needs, had before it opens or claims anything.
   struct Buffers {
-    T *block, *panels, *wide = nullptr;
+    T *block, *panels, *wide = nullptr, *sums = nullptr;
 
-    explicit Buffers(const Blocking& cut)
+    Buffers(const Blocking& cut, bool keep_sums)
         : block(scratch<T>(kSlotBlock, cut.depth * cut.columns)),
           panels(scratch<T>(kSlotPanels, 2 * panel_room<T>(cut.depth))) {
       if (!std::is_same_v<T, Stored>) wide = scratch<T>(kSlotWide, cut.depth * kTileColumns<T>);
-      edge_tile<T>();
+      if (keep_sums) sums = scratch<T>(kSlotSums, cut.rows * cut.columns);
     }
   };
 
@@ -155,30 +159,49 @@ class Product {
   // A packed panel of A with all columns of its task, while the next one is packed.
   void run_panel(const Task& t, const Ticket& at, const T* packed, const Source& next) const {
     constexpr int columns = kTileColumns<T>;
-    const int64_t rows = t.panels.height(at.index), k = pass(at).length(), tiles = ceil_div(t.width, columns);
-    const auto run = tile_function<T, PanelLayout::packed>(rows);
-    const bool from_c = at.round > 0 || g.accumulate;
-    T* const row = static_cast<T*>(g.c) + (t.row + t.panels.begin(at.index)) * g.ldc + t.column;
+    const int64_t k = pass(at).length(), tiles = ceil_div(t.width, columns);
     for (int64_t j = 0; j < t.width; j += columns) {
       const Stretch part = stretch<T>(next.k, j / columns, tiles);
-      run_any_tile<T>({.a = packed,
-                       .b = t.block + j * k,
-                       .c = row + j,
-                       .ldc = g.ldc,
-                       .start = from_c   ? row + j
-                                : g.bias ? static_cast<const T*>(g.bias) + t.column + j
-                                         : nullptr,
-                       .start_stride = from_c ? g.ldc : 0,
-                       .k = k,
-                       .next_c = row + (j + columns < t.width ? j + columns : rows * g.ldc),
-                       .ahead = fetch_a(next, part)},
-                      run, rows, std::min<int64_t>(columns, t.width - j));
+      const Tile<T> tile{.a = packed, .b = t.block + j * k, .k = k, .ahead = fetch_a(next, part)};
+      turned_ ? run_turned(tile, t, at, j) : run_straight(tile, t, at, j);
       pack_a(next, part);
     }
   }
 
-  const Gemm& g;
-  Blocking cut_;
+  // A tile from column j of its task on.
+  void run_straight(Tile<T> tile, const Task& t, const Ticket& at, int64_t j) const {
+    constexpr int columns = kTileColumns<T>;
+    const int64_t rows = t.panels.height(at.index);
+    T* const row = static_cast<T*>(g.c) + (t.row + t.panels.begin(at.index)) * g.ldc + t.column;
+    tile.c = row + j, tile.ldc = g.ldc;
+    if (at.round > 0 || g.accumulate)
+      tile.start = tile.c, tile.start_stride = g.ldc;
+    else if (g.bias)
+      tile.start = static_cast<const T*>(g.bias) + t.column + j;
+    tile.next_c = {.at = row + (j + columns < t.width ? j + columns : rows * g.ldc), .stride = g.ldc, .rows = rows};
+    run_any_tile(tile, tile_function<T, PanelLayout::packed>(rows), rows, std::min<int64_t>(columns, t.width - j));
+  }
+
+  // The same of C^T, which goes across to C after the last pass.
+  void run_turned(Tile<T> tile, const Task& t, const Ticket& at, int64_t j) const {
+    constexpr int columns = kTileColumns<T>;
+    const int64_t row = t.panels.begin(at.index), rows = t.panels.height(at.index);
+    const int64_t width = std::min<int64_t>(columns, t.width - j);
+    const bool last = at.round + 1 == passes_;
+    T* const c = static_cast<T*>(g.c) + (t.column + j) * g.ldc + t.row + row;
+    alignas(kVectorBytes) T alone[kTileRows * columns];
+    tile.c = t.sums ? t.sums + row * cut_.columns + j * rows : alone, tile.ldc = columns;
+    if (at.round > 0) tile.start = tile.c, tile.start_stride = columns;
+    tile.next_c = last ? NextC<T>{.at = c, .stride = g.ldc, .rows = width, .width = rows}
+                       : NextC<T>{.at = tile.c + rows * columns, .stride = columns, .rows = rows};
+    run_any_tile(tile, tile_function<T, PanelLayout::packed>(rows), rows, columns);
+    if (last) store_turned(c, g.ldc, tile.c, rows, width);
+  }
+
+  const bool turned_;
+  const Gemm g;  // turned, if it is
+  const Blocking cut_;
+  const int64_t passes_;  // over k
 };
 
 void check(const Gemm& g) {

@@ -7,26 +7,21 @@
 
 namespace hinoki::kernels::HINOKI_TARGET {
 
-// Scratch slots of a task.
-enum ProductSlot { kSlotPanels, kSlotBlock, kSlotEdge };
-
-template <class T>
-T* edge_tile() {
-  return scratch<T>(kSlotEdge, kTileRows * kTileColumns<T>);
-}
+// Scratch slots of a task; a kind of product that needs more numbers them from kSlotMore on.
+enum ProductSlot { kSlotPanels, kSlotBlock, kSlotMore };
 
 // Runs a tile over the last columns of C, fewer than it has, through a full one beside them. `start` null: zeros.
 template <class T>
 void run_narrow_tile(Tile<T> t, TileFunction<T> run, int64_t rows, int64_t width) {
   constexpr int columns = kTileColumns<T>;
-  T* const edge = edge_tile<T>();
+  alignas(kVectorBytes) T edge[kTileRows * columns];
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j)
       edge[i * columns + j] = t.start && j < width ? t.start[i * t.start_stride + j] : T(0);
   t.start = edge, t.start_stride = columns;
   T* const c = std::exchange(t.c, edge);
   const int64_t ldc = std::exchange(t.ldc, columns);
-  t.next_c = nullptr;
+  t.next_c = {};
   run(t);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < width; ++j) c[i * ldc + j] = edge[i * columns + j];

@@ -43,17 +43,24 @@ struct Ahead {
   int64_t step = 0, stride = 0, lines = 0, rounds = 0;
 };
 
+// Where C will be written: `rows` pieces of `width` elements, `stride` apart.
+template <class T>
+struct NextC {
+  const T* at = nullptr;
+  int64_t stride = 0, rows = 0, width = kTileColumns<T>;
+};
+
 template <class T>
 struct Tile {
-  const T* a;  // panel, see PanelLayout
-  const T* b;  // packed panel, [k][kTileColumns]; or rows that overlap, see run_tile
-  T* c;        // written
-  int64_t ldc;
-  const T* start;  // what the chains start from: row i at start + i * start_stride
-  int64_t start_stride;
-  int64_t k;
-  const T* next_c = nullptr;  // the tile of C after this one
-  Ahead<T> ahead{};           // of A
+  const T* a = nullptr;  // panel, see PanelLayout
+  const T* b = nullptr;  // packed panel, [k][kTileColumns]; or rows that overlap, see run_tile
+  T* c = nullptr;        // written
+  int64_t ldc = 0;
+  const T* start = nullptr;  // what the chains start from: row i at start + i * start_stride
+  int64_t start_stride = 0;
+  int64_t k = 0;
+  NextC<T> next_c{};
+  Ahead<T> ahead{};  // of A
 };
 
 template <class T, int rows>
@@ -94,12 +101,8 @@ struct Accumulators {
 template <class T>
 class Fetcher {
  public:
-  Fetcher(const Tile<T>& t, int rows)
-      : ahead_(t.ahead),
-        c_(t.next_c),
-        ldc_(t.ldc),
-        rows_(t.next_c ? rows : 0),
-        rows_a_chunk_(int(ceil_div(rows, std::max<int64_t>(1, t.k / kChunk<T>)))) {}
+  explicit Fetcher(const Tile<T>& t)
+      : ahead_(t.ahead), c_(t.next_c), c_a_chunk_(ceil_div(c_.rows, std::max<int64_t>(1, t.k / kChunk<T>))) {}
 
   [[gnu::always_inline]] inline void chunk() {
     if (ahead_.rounds > 0) {
@@ -110,17 +113,16 @@ class Fetcher {
       }
       ahead_.at += ahead_.step;
     }
-    for (int i = 0; i < rows_a_chunk_ && rows_ > 0; ++i, --rows_, c_ += ldc_) {
-      __builtin_prefetch(c_, 1);
-      __builtin_prefetch(c_ + kWidth<T>, 1);
+    for (int64_t i = 0; i < c_a_chunk_ && c_.rows > 0; ++i, --c_.rows, c_.at += c_.stride) {
+      __builtin_prefetch(c_.at, 1);
+      __builtin_prefetch(c_.at + c_.width - 1, 1);
     }
   }
 
  private:
   Ahead<T> ahead_;
-  const T* c_;
-  int64_t ldc_;
-  int rows_, rows_a_chunk_;
+  NextC<T> c_;
+  int64_t c_a_chunk_;
 };
 
 // From one k to the next, B moves on by `b_step`: where that is less than a row of it, rows overlap.
@@ -138,7 +140,7 @@ void run_tile(const Tile<T>& t) {
                            : layout == PanelLayout::striped_down ? kStripe
                                                                  : 1;
   constexpr int64_t down = layout == PanelLayout::striped ? kStripe : 1;
-  Fetcher<T> fetcher(t, rows);
+  Fetcher<T> fetcher(t);
   const T *a = t.a, *b = t.b;
   int64_t p = 0;
   for (; p + chunk <= t.k; p += chunk) {

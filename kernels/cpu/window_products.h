@@ -94,7 +94,9 @@ struct WindowsTimes {
                                        : nullptr,
                        .start_stride = first ? 0 : ldc,
                        .k = s.k,
-                       .next_c = j + tile_columns < width ? row + j + tile_columns : place(next, column),
+                       .next_c = {.at = j + tile_columns < width ? row + j + tile_columns : place(next, column),
+                                  .stride = ldc,
+                                  .rows = s.rows},
                        .ahead = fetch(next, part)},
                       run, s.rows, std::min<int64_t>(tile_columns, width - j));
       pack(to, next, part);
@@ -177,7 +179,9 @@ struct TimesWindows {
                        .start = s.p > 0 ? row + j : nullptr,
                        .start_stride = s.p > 0 ? b.width : 0,
                        .k = s.k,
-                       .next_c = row + (j + tile_columns < width ? j + tile_columns : s.rows * b.width),
+                       .next_c = {.at = row + (j + tile_columns < width ? j + tile_columns : s.rows * b.width),
+                                  .stride = b.width,
+                                  .rows = s.rows},
                        .ahead = fetch(next, part)},
                       run, s.rows, std::min<int64_t>(tile_columns, width - j));
       pack(to, next, part);

@@ -141,7 +141,9 @@ TEST_P(GemmOn, BitsDoNotDependOnThreads) {
   for (const Case& c : {Case{300, 700, 200, false, true},
                         {130, 96, 900, true, false, Start::c},
                         {4, 3000, 70, false, true},
-                        {500, 96, 3000, false, true}}) {
+                        {500, 96, 3000, false, true},
+                        {156, 300, 130, false, true},
+                        {160, 300, 2740, false, false}}) {
     Problem<float> problem(c);
     std::vector<std::vector<float>> results;
     for (const int threads : {1, 2, 3, 7}) {
@@ -151,6 +153,21 @@ TEST_P(GemmOn, BitsDoNotDependOnThreads) {
       EXPECT_TRUE(same_bits(results.front(), results.back())) << threads << " threads";
     }
   }
+}
+
+// Few rows with many columns, which are done as C^T = B^T A^T: in one pass over k, and in several.
+TEST_P(GemmOn, IsOneChainPerElementWhereItIsTurned) {
+  for (const bool a_transposed : {false, true})
+    for (const bool b_transposed : {false, true}) {
+      const Case c{156, 163, 130, a_transposed, b_transposed, Start::zero, 3};
+      SCOPED_TRACE(say("a^T ", c.a_transposed, " b^T ", c.b_transposed));
+      Problem<float> in_floats(c);
+      expect_chains(in_floats, in_floats.run());
+      Problem<double> in_doubles(c);
+      expect_chains(in_doubles, in_doubles.run());
+      Problem<float> deep({128, 163, 2740, a_transposed, b_transposed, Start::zero, 3});
+      expect_chains(deep, deep.run());
+    }
 }
 
 TEST_P(GemmOn, BitsDoNotDependOnRows) {
