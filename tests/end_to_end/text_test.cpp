@@ -52,6 +52,17 @@ struct Text {
     }
     file << end;
   }
+  // Lines of so many characters, each of three bytes and none among those that the tokenizer has met.
+  void write_rare(const std::string& name, const std::vector<int64_t>& lengths) {
+    std::ofstream file(folder / name, std::ios::binary);
+    uint32_t seed = 1;
+    for (const int64_t length : lengths) {
+      std::string line;
+      for (int64_t i = 0; i < length; ++i)
+        append_utf8(line, 0x4e00 + ((seed = seed * 1664525 + 1013904223) >> 12) % 20000);
+      file << line << '\n';
+    }
+  }
   test::Outcome prepare(const std::string& input, const std::vector<std::string>& parts,
                         const std::vector<std::string>& more = {}) const {
     std::vector<std::string> all{"data",     "text",        "--input",   path(input), "--tokenizer", path("tokenizer"),
@@ -97,6 +108,19 @@ TEST(TextCommand, MemoryIsBoundOnManyThreads) {
   }
   records.close();
   EXPECT_LT(t.prepare("records.jsonl", {say(" ", characters, " characters, ")}, {"--threads", "8"}).peak_memory, kMost);
+}
+
+// Characters that become bytes make three ids each: many lines whose ids wait for those of a long one before them, and
+// many that are long for so many threads.
+TEST(TextCommand, MemoryIsBoundOnManyThreadsWithRareCharacters) {
+  Text t;
+  std::vector<int64_t> waiting(2, 330'000 / kShare), long_ones;
+  waiting.resize(2 + 2200 / kShare, 5'000);
+  for (int i = 0; i < 80 / kShare; ++i) long_ones.insert(long_ones.end(), {30'000, 5'000, 10, 30'000, 5'000});
+  for (const std::vector<int64_t>& lengths : {waiting, long_ones}) {
+    t.write_rare("rare.txt", lengths);
+    EXPECT_LT(t.prepare("rare.txt", {say(" ", lengths.size(), " lines\n")}, {"--threads", "64"}).peak_memory, kMost);
+  }
 }
 
 TEST(TextCommand, MemoryIsFlat) {
