@@ -39,9 +39,9 @@ bool worth_turning(const Gemm& g) {
   if (kVectorBytes < 64) return false;
   if (g.bias || g.accumulate || g.b_dtype != g.dtype || g.m < 128 || g.m > 320 || g.n <= g.m || g.k <= 0) return false;
   const Blocking cut = cut_turned<T>(g.n, g.m, g.k);
-  const int64_t saved = (24 - (cut.columns - g.m)) * g.k, spent = 16 * g.m, most_kept = int64_t{1} << 18;
-  return saved > spent && cut.columns <= widest_block<T>(cut.depth) &&
-         (cut.depth >= g.k || cut.rows * cut.columns <= most_kept);
+  const int64_t saved = (24 - (cut.columns - g.m)) * g.k, spent = 16 * g.m;
+  const int64_t kept = cut.depth < g.k ? cut.rows : 0;  // beside the block
+  return saved > spent && (cut.depth + kept) * cut.columns * int64_t(sizeof(T)) <= room_for_b();
 }
 
 // `width` columns of a tile become rows of C, `ldc` apart.
