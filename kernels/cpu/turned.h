@@ -31,15 +31,17 @@ Blocking cut_turned(int64_t m, int64_t n, int64_t k) {
           .threads = threads};
 }
 
-// Whether that pays, for C [m, n]. It saves about 24 multiply-adds for each element of B, and costs 16 for each of C,
-// which has to be transposed. Below 128 rows there are too few tiles to fetch B behind; above 320 it made no
-// difference; and with vectors of 32 bytes, whose tiles are slower, it cost 3 %.
+// Whether that pays, for C [m, n]. In multiply-adds, it saves about 24 for each element of B, those that only fill the
+// last tile taken off. It costs 16 for each of C, which has to be transposed, and for each of A another 24 a thread,
+// since each thread packs all of A for its rows of C^T. Below 128 rows there are too few tiles to fetch B behind; above
+// 320 it made no difference; and with vectors of 32 bytes, whose tiles are slower, it cost 3 %.
 template <class T>
 bool worth_turning(const Gemm& g) {
   if (kVectorBytes < 64) return false;
   if (g.bias || g.accumulate || g.b_dtype != g.dtype || g.m < 128 || g.m > 320 || g.n <= g.m || g.k <= 0) return false;
   const Blocking cut = cut_turned<T>(g.n, g.m, g.k);
-  const int64_t saved = (24 - (cut.columns - g.m)) * g.k, spent = 16 * g.m;
+  const int64_t saved = (24 - (cut.columns - g.m)) * g.n * g.k;
+  const int64_t spent = 16 * g.m * g.n + 24 * g.m * g.k * cut.threads;
   const int64_t kept = cut.depth < g.k ? cut.rows : 0;  // beside the block
   return saved > spent && (cut.depth + kept) * cut.columns * int64_t(sizeof(T)) <= room_for_b();
 }
