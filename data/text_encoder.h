@@ -26,8 +26,8 @@ class TextEncoder {
   std::vector<int32_t> encode(std::string_view text) {
     if (text.size() <= longest_) return tokenizer_.encode(text);
     const Share share(*this, std::min(text.size(), kTogether));
-    // Copied: what lives on of that thread's memory would keep all of it from the next one. And what lives on of
-    // others' may lie above it, so that malloc gives it back only when it is told to.
+    // Copied: what lives on of that thread's memory would keep all of it from the next one. Memory that other threads
+    // still use may lie above what was freed: malloc then gives it back only when told to.
     std::vector<int32_t> ids = std::async(std::launch::async, [&] { return tokenizer_.encode(text); }).get();
     ids = std::vector<int32_t>(ids.begin(), ids.end());
     malloc_trim(0);

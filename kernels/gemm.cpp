@@ -1,6 +1,6 @@
 // Matrix product on the CPU. A task packs a block of B into a second-level cache and takes panels of A through it, each
-// packed into the first-level cache right before its use. A thread that finds no task left helps with those of others,
-// reading the block in their cache.
+// packed right before its use, into the first-level cache as far as it fits. A thread that finds no task left helps
+// with those of others, reading the block in their cache.
 #include "kernels/gemm.h"
 
 #include <atomic>
@@ -182,7 +182,7 @@ class Product {
     run_any_tile(tile, tile_function<T, PanelLayout::packed>(rows), rows, std::min<int64_t>(columns, t.width - j));
   }
 
-  // The same of C^T, which goes across to C after the last pass.
+  // The same of C^T, which is transposed into C after the last pass.
   void run_turned(Tile<T> tile, const Task& t, const Ticket& at, int64_t j) const {
     constexpr int columns = kTileColumns<T>;
     const int64_t row = t.panels.begin(at.index), rows = t.panels.height(at.index);

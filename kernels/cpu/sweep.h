@@ -7,7 +7,7 @@
 
 namespace hinoki::kernels::HINOKI_TARGET {
 
-// Scratch slots of a task; a kind of product that needs more numbers them from kSlotMore on.
+// Scratch slots of a task. A product that needs others begins at kSlotMore.
 enum ProductSlot { kSlotPanels, kSlotBlock, kSlotMore };
 
 // Runs a tile over the last columns of C, fewer than it has, through a full one beside them. `start` null: zeros.

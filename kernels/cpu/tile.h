@@ -43,7 +43,8 @@ struct Ahead {
   int64_t step = 0, stride = 0, lines = 0, rounds = 0;
 };
 
-// Where C will be written: `rows` pieces of `width` elements, `stride` apart.
+// What of C will be written next, by the following tile, or by this one where C is stored transposed after it: `rows`
+// pieces of `width` elements, `stride` apart.
 template <class T>
 struct NextC {
   const T* at = nullptr;

@@ -20,21 +20,22 @@ inline Gemm turned(Gemm g) {
   return g;
 }
 
-// How a turned product is cut: all columns in each block, rows among the threads. Its k is not cut if it need not be,
-// and where it is, the task's part of C^T is kept until the last pass.
+// How a turned product is cut: all columns in each block, rows among the threads. A k of up to 4 KiB is not cut if its
+// block fits; where it is, the task's part of C^T is kept until the last pass.
 template <class T>
 Blocking cut_turned(int64_t m, int64_t n, int64_t k) {
   const int64_t columns = round_up(n, kTileColumns<T>), threads = pool().threads();
-  return {.depth = columns <= widest_block<T>(k) ? k : choose_depth<T>(k),
+  const bool whole = k * int64_t(sizeof(T)) <= 4096 && columns <= widest_block<T>(k);
+  return {.depth = whole ? k : choose_depth<T>(k),
           .columns = columns,
           .rows = round_up(ceil_div(m, threads), kTileRows),
           .threads = threads};
 }
 
-// Whether that pays, for C [m, n]. In multiply-adds, it saves about 24 for each element of B, those that only fill the
-// last tile taken off. It costs 16 for each of C, which has to be transposed, and for each of A another 24 a thread,
-// since each thread packs all of A for its rows of C^T. Below 128 rows there are too few tiles to fetch B behind; above
-// 320 it made no difference; and with vectors of 32 bytes, whose tiles are slower, it cost 3 %.
+// Whether that pays, for C [m, n], in multiply-adds. It saves about 24 for each element of B, less one for each column
+// that only fills the last tile. It costs 16 for each element of C, which has to be transposed, and another 24 a thread
+// for each of A, since each thread packs all of A for its rows of C^T. Below 128 rows there are too few tiles to fetch
+// B behind; above 320 it made no difference; and with vectors of 32 bytes, whose tiles are slower, it cost 3 %.
 template <class T>
 bool worth_turning(const Gemm& g) {
   if (kVectorBytes < 64) return false;

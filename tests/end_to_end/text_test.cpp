@@ -59,7 +59,7 @@ struct Text {
     for (const int64_t length : lengths) {
       std::string line;
       for (int64_t i = 0; i < length; ++i)
-        append_utf8(line, 0x4e00 + ((seed = seed * 1664525 + 1013904223) >> 12) % 20000);
+        append_utf8(line, 0xac00 + ((seed = seed * 1664525 + 1013904223) >> 12) % 11000);
       file << line << '\n';
     }
   }
