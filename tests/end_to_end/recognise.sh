@@ -48,7 +48,7 @@ for format in text json srt; do
   [ "$count" -gt 0 ] || fail "no text of $work/corpus/unseen.tsv as $format"
 done
 printf 'no sound' >"$work/texts/broken.wav"
-sound=$(find "$work/corpus/wav" -name '*.wav' | LC_ALL=C sort | head -n 1)
+sound=$(find "$work/corpus/wav" -name '*.wav' | LC_ALL=C sort | sed -n 1p)
 code=0
 build/hinoki transcribe "$snapshot" "$work/texts/broken.wav" "$sound" >"$work/texts/said" || code=$?
 [ $code = 3 ] || fail "exit code $code for a broken file"
