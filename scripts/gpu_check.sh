@@ -42,7 +42,7 @@ use_bundle() {
   . "$place/env.sh"
 }
 
-gpu_mebibytes() { nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits 2>/dev/null | head -n 1 | tr -dc 0-9; }
+gpu_mebibytes() { nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits 2>/dev/null | sed -n 1p | tr -dc 0-9; }
 
 # The sizes to measure: what SIZES says, or those of GPT that the GPU's memory holds with the batches of options(). They take
 # 15, 37 and 92 GiB by `hinoki plan`, and some for cuBLASLt and what the allocator keeps.
@@ -75,7 +75,7 @@ stage_build() {
 # The tests that cannot succeed on this machine, joined by colons, and on stderr why.
 left_out() {
   local tests="" folder
-  if grep -q '^OPENBLAS:.*NOTFOUND' "$build/CMakeCache.txt" && ! PATH=$PATH:/sbin ldconfig -p | grep -q 'libopenblas\.so\.0 '; then
+  if grep -q '^OPENBLAS:.*NOTFOUND' "$build/CMakeCache.txt" && ! PATH=$PATH:/sbin ldconfig -p | grep 'libopenblas\.so\.0 ' >/dev/null; then
     tests+=:Gemm.OpenBlasGivesTheSameUpToRounding
     say "left out, for OpenBLAS is not installed (CI has it): ${tests##*:}"
   fi
