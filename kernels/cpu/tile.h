@@ -103,7 +103,7 @@ template <class T>
 class Fetcher {
  public:
   explicit Fetcher(const Tile<T>& t)
-      : ahead_(t.ahead), c_(t.next_c), c_a_chunk_(ceil_div(c_.rows, std::max<int64_t>(1, t.k / kChunk<T>))) {}
+      : ahead_(t.ahead), c_(t.next_c), pieces_a_chunk_(ceil_div(c_.rows, std::max<int64_t>(1, t.k / kChunk<T>))) {}
 
   [[gnu::always_inline]] inline void chunk() {
     if (ahead_.rounds > 0) {
@@ -114,7 +114,7 @@ class Fetcher {
       }
       ahead_.at += ahead_.step;
     }
-    for (int64_t i = 0; i < c_a_chunk_ && c_.rows > 0; ++i, --c_.rows, c_.at += c_.stride) {
+    for (int64_t i = 0; i < pieces_a_chunk_ && c_.rows > 0; ++i, --c_.rows, c_.at += c_.stride) {
       __builtin_prefetch(c_.at, 1);
       __builtin_prefetch(c_.at + c_.width - 1, 1);
     }
@@ -123,7 +123,7 @@ class Fetcher {
  private:
   Ahead<T> ahead_;
   NextC<T> c_;
-  int64_t c_a_chunk_;
+  int64_t pieces_a_chunk_;
 };
 
 // From one k to the next, B moves on by `b_step`: where that is less than a row of it, rows overlap.
